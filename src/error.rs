@@ -1,0 +1,283 @@
+//! Every error of the crate, and every text that it shows.
+//!
+//! A message says which layer or argument is meant, what was expected, what came, and what to do.
+
+use std::path::PathBuf;
+
+/// The crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model without a layer.
+    #[error("the model has no layers: start with .add(Input::new(features)) and add a layer")]
+    NoLayers,
+
+    /// The first layer is not an `Input`.
+    #[error(
+        "expected an Input as the first layer, got `{first}`: start the model with .add(Input::new(features))"
+    )]
+    NoInput {
+        /// The layer that stands first.
+        first: String,
+    },
+
+    /// An `Input` that is not the first layer.
+    #[error(
+        "an Input stands at position {position}, expected it only as the first layer: remove it"
+    )]
+    MisplacedInput {
+        /// Its index in the order of `add`.
+        position: usize,
+    },
+
+    /// Two layers with one name.
+    #[error(
+        "two layers are named `{name}`, expected every name once: rename one of them with .name(..)"
+    )]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+
+    /// An error inside a layer, with the layer's name.
+    #[error("layer `{layer}` ({class_name}): {source}")]
+    Layer {
+        /// The layer's name in the model.
+        layer: String,
+        /// The layer's class, as in Keras.
+        class_name: String,
+        /// What went wrong.
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// A shape that a layer cannot take.
+    #[error("expected an input of shape {expected}, got {got}: {advice}")]
+    Shape {
+        /// The shape that fits.
+        expected: String,
+        /// The shape that came.
+        got: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// An argument outside its range.
+    #[error("`{argument}`: expected {expected}, got {got}: {advice}")]
+    Argument {
+        /// The argument's name.
+        argument: String,
+        /// What fits.
+        expected: String,
+        /// What came.
+        got: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// A model that was used before `build`.
+    #[error("`{method}` needs a built model: call .build(&device)? after the last .add(..)")]
+    NotBuilt {
+        /// The method that was called.
+        method: &'static str,
+    },
+
+    /// A model that was trained or evaluated before `compile`.
+    #[error(
+        "`{method}` needs a compiled model: call model.compile(optimizer, loss, metrics)? before it"
+    )]
+    NotCompiled {
+        /// The method that was called.
+        method: &'static str,
+    },
+
+    /// Inputs and targets that do not pair up.
+    #[error(
+        "x has {x} samples and y has {y}, expected as many of each: pair every sample with its target"
+    )]
+    Lengths {
+        /// Samples in x.
+        x: usize,
+        /// Samples in y.
+        y: usize,
+    },
+
+    /// Data without a sample.
+    #[error(
+        "`{argument}` holds no samples, expected at least one: check how it was loaded or sliced"
+    )]
+    Empty {
+        /// The argument's name.
+        argument: &'static str,
+    },
+
+    /// Samples whose shape is not the model's.
+    #[error("`{argument}`: expected samples of shape {expected}, got {got}: {advice}")]
+    Samples {
+        /// The argument's name.
+        argument: &'static str,
+        /// The shape of one sample that fits.
+        expected: String,
+        /// The shape that came.
+        got: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// A class label that the model's output has no column for.
+    #[error(
+        "y: sample {sample} has label {label}, expected a whole number from 0 to {last}: the model's output has {classes} columns, so give its last layer a unit for each class or mend the label",
+        last = .classes - 1
+    )]
+    Label {
+        /// The label.
+        label: f64,
+        /// The sample's index in y.
+        sample: usize,
+        /// The classes that the model's output has.
+        classes: usize,
+    },
+
+    /// Training met a number that is not finite.
+    #[error(
+        "epoch {epoch}, step {step}: {what}; training stopped there, and the model keeps the weights {kept}: {advice}"
+    )]
+    NotFinite {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within the epoch, from 1.
+        step: usize,
+        /// What is not finite.
+        what: String,
+        /// Which weights the model has now.
+        kept: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
+    /// A weight or input that a layer's own `forward` cuts off from its output.
+    #[error(
+        "no gradient reaches {what}: an operation in the layer's forward cannot be differentiated by candle; use one that can (candle_nn::ops::softmax, not softmax_last_dim), or give the layer a backward of its own"
+    )]
+    NoGradient {
+        /// The weight or input.
+        what: String,
+    },
+
+    /// A name that the model does not have.
+    #[error("no {kind} is named `{name}`: expected one of {known}")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// The name that came.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+
+    /// A file of a dataset that is not what its name says.
+    #[error("{}: {problem}: fetch the file again", path.display())]
+    DatasetFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A dataset that is neither on this machine nor to be had.
+    #[error(
+        "no {dataset} data: expected {files} (each as it is or with .gz) in {folders}{hub}: put the files there or set CANDLE_KERAS_DATA to their folder"
+    )]
+    DatasetMissing {
+        /// The dataset's name.
+        dataset: &'static str,
+        /// The files that are needed.
+        files: String,
+        /// The folders that were searched.
+        folders: String,
+        /// Why the hub did not help.
+        hub: String,
+    },
+
+    /// A file that could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A device that is not there.
+    #[error("device `{name}`: {problem}: {advice}")]
+    Device {
+        /// The device as it was asked for.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        advice: String,
+    },
+
+    /// A callback's own error.
+    #[error("callback: {0}")]
+    Callback(String),
+
+    /// An error of candle's.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// A shape that a layer cannot take.
+    pub fn shape(
+        expected: impl Into<String>,
+        got: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::Shape {
+            expected: expected.into(),
+            got: got.into(),
+            advice: advice.into(),
+        }
+    }
+
+    /// An argument outside its range.
+    pub fn argument(
+        argument: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl std::fmt::Display,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self::Argument {
+            argument: argument.into(),
+            expected: expected.into(),
+            got: got.to_string(),
+            advice: advice.into(),
+        }
+    }
+}
+
+/// A shape as Keras prints it: `(None, 28, 28)`, where `None` stands for the batch.
+pub(crate) fn batched(sample_shape: &[usize]) -> String {
+    let mut text = "(None".to_string();
+    for length in sample_shape {
+        text.push_str(&format!(", {length}"));
+    }
+    text + ")"
+}
+
+/// A shape as Python prints a tuple: `(784,)`, `(28, 28)`.
+pub(crate) fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [length] => format!("({length},)"),
+        _ => {
+            let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
+            format!("({})", lengths.join(", "))
+        }
+    }
+}

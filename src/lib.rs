@@ -1,0 +1,7 @@
+//! tour
+pub mod data;
+mod error;
+pub mod seed;
+
+pub use data::Data;
+pub use error::{Error, Result};
