@@ -223,9 +223,13 @@ pub enum Error {
         advice: String,
     },
 
+    /// An error in the data to validate on.
+    #[error("validation_data: {0}")]
+    ValidationData(#[source] Box<Error>),
+
     /// A callback's own error.
     #[error("callback: {0}")]
-    Callback(String),
+    Callback(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     /// An error of candle's.
     #[error(transparent)]

@@ -1,0 +1,158 @@
+//! Callbacks: what is called while a model trains, and the trait for callbacks of your own.
+
+use crate::{Result, Sequential, training::Logs};
+
+/// Called as training goes on. Every method does nothing unless it is written anew.
+///
+/// The order is Keras's: `on_train_begin`, then for each epoch `on_epoch_begin`, for each batch
+/// `on_train_batch_begin` and `on_train_batch_end`, for validation `on_test_begin` and
+/// `on_test_end`, and `on_epoch_end`; at last `on_train_end`, but not after an error. An error
+/// from a callback ends the training and is what `fit` returns.
+///
+/// ```
+/// use candle_keras::prelude::*;
+/// use candle_keras::callbacks::Callback;
+///
+/// /// Halves the learning rate after every epoch.
+/// struct Halve;
+///
+/// impl Callback for Halve {
+///     fn on_epoch_end(
+///         &mut self,
+///         _epoch: usize,
+///         _logs: &mut Logs,
+///         model: &mut Sequential,
+///     ) -> candle_keras::Result<()> {
+///         model.set_learning_rate(model.learning_rate()? / 2.0)
+///     }
+/// }
+///
+/// # fn main() -> anyhow::Result<()> {
+/// # let x = Tensor::ones((4, 1), DType::F32, &Device::Cpu)?;
+/// # let mut model = Sequential::new().add(Input::new(1)).add(Dense::new(1)).build(&Device::Cpu)?;
+/// # model.compile(Sgd::new(0.4), MeanSquaredError::new(), ())?;
+/// model.fit(&x, &x, Fit::new().epochs(2).verbose(0).callback(Halve))?;
+/// assert_eq!(model.learning_rate()?, 0.1);
+/// # Ok(()) }
+/// ```
+///
+/// `fit` takes a `&mut` of a callback as well, to be read afterwards.
+pub trait Callback {
+    /// Before the first epoch.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        let _ = model;
+        Ok(())
+    }
+
+    /// After the last epoch, unless an error ended the training.
+    ///
+    /// # Errors
+    /// What `fit` returns.
+    fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {
+        let _ = model;
+        Ok(())
+    }
+
+    /// Before an epoch, counted from 0.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_epoch_begin(&mut self, epoch: usize, model: &mut Sequential) -> Result<()> {
+        let _ = (epoch, model);
+        Ok(())
+    }
+
+    /// After an epoch, counted from 0, and its validation. What is put into `logs` is shown and
+    /// goes into the history.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_epoch_end(
+        &mut self,
+        epoch: usize,
+        logs: &mut Logs,
+        model: &mut Sequential,
+    ) -> Result<()> {
+        let _ = (epoch, logs, model);
+        Ok(())
+    }
+
+    /// Before a batch, counted from 0 in each epoch.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_train_batch_begin(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+        let _ = (batch, model);
+        Ok(())
+    }
+
+    /// After a batch, counted from 0 in each epoch. [`Sequential::running_logs`] gives the loss
+    /// and metrics so far; it waits for the device, so that only those wait who ask.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+        let _ = (batch, model);
+        Ok(())
+    }
+
+    /// Before the validation of an epoch.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_test_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        let _ = model;
+        Ok(())
+    }
+
+    /// After the validation of an epoch.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_test_end(&mut self, logs: &Logs, model: &mut Sequential) -> Result<()> {
+        let _ = (logs, model);
+        Ok(())
+    }
+}
+
+impl<C: Callback + ?Sized> Callback for &mut C {
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        (**self).on_train_begin(model)
+    }
+
+    fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {
+        (**self).on_train_end(model)
+    }
+
+    fn on_epoch_begin(&mut self, epoch: usize, model: &mut Sequential) -> Result<()> {
+        (**self).on_epoch_begin(epoch, model)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        epoch: usize,
+        logs: &mut Logs,
+        model: &mut Sequential,
+    ) -> Result<()> {
+        (**self).on_epoch_end(epoch, logs, model)
+    }
+
+    fn on_train_batch_begin(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+        (**self).on_train_batch_begin(batch, model)
+    }
+
+    fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+        (**self).on_train_batch_end(batch, model)
+    }
+
+    fn on_test_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        (**self).on_test_begin(model)
+    }
+
+    fn on_test_end(&mut self, logs: &Logs, model: &mut Sequential) -> Result<()> {
+        (**self).on_test_end(logs, model)
+    }
+}

@@ -1,0 +1,50 @@
+use super::{Loss, aligned};
+use crate::Result;
+use candle_core::{D, Tensor};
+
+/// The mean of the squared error over the last axis: loss = mean (y_pred - y_true)².
+///
+/// # Shapes
+/// `y_true` and `y_pred` (batch, .., outputs), or `y_true` (batch) for one output.
+///
+/// ```
+/// use candle_keras::{losses::{Loss, MeanSquaredError}, prelude::*};
+/// # fn main() -> anyhow::Result<()> {
+/// let y_true = Tensor::new(&[[0f32, 1.0]], &Device::Cpu)?;
+/// let y_pred = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
+/// assert_eq!(MeanSquaredError::new().call(&y_true, &y_pred)?.to_vec1::<f32>()?, [2.5]);
+/// # Ok(()) }
+/// ```
+///
+/// Keras: `MeanSquaredError`.
+#[derive(Debug, Clone, Default)]
+pub struct MeanSquaredError;
+
+impl MeanSquaredError {
+    /// The loss.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Loss for MeanSquaredError {
+    fn name(&self) -> &str {
+        "mean_squared_error"
+    }
+
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        let error = (y_pred - aligned(y_true, y_pred)?)?;
+        Ok(error.sqr()?.mean(D::Minus1)?)
+    }
+
+    fn losses_and_gradient(
+        &self,
+        y_true: &Tensor,
+        y_pred: &Tensor,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        let error = (y_pred - aligned(y_true, y_pred)?)?;
+        let width = y_pred.dim(D::Minus1)? as f64;
+        let losses = error.sqr()?.mean(D::Minus1)?;
+        Ok(Some((losses, error.affine(2.0 / width, 0.0)?)))
+    }
+}

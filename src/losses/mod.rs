@@ -1,0 +1,162 @@
+//! Losses: how far outputs are from their targets, and the trait for losses of your own.
+
+mod binary_crossentropy;
+mod categorical_crossentropy;
+mod mean_squared_error;
+mod sparse_categorical_crossentropy;
+
+pub use binary_crossentropy::BinaryCrossentropy;
+pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use mean_squared_error::MeanSquaredError;
+pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
+
+use crate::{Data, Error, Result, activations::ActivationFunction, error::tuple, ops};
+use candle_core::{D, Tensor, Var};
+use std::fmt::Debug;
+
+/// Keras's `epsilon()`: what keeps a logarithm's argument away from 0.
+pub(crate) const EPSILON: f64 = 1e-7;
+
+/// A loss: one number for every sample, which training makes smaller on average.
+///
+/// A loss of your own needs a name and `call` in candle's operations, which candle
+/// differentiates.
+///
+/// ```
+/// use candle_keras::prelude::*;
+/// use candle_keras::losses::Loss;
+///
+/// /// The mean of the fourth power of the error.
+/// #[derive(Debug)]
+/// struct MeanFourthPower;
+///
+/// impl Loss for MeanFourthPower {
+///     fn name(&self) -> &str {
+///         "mean_fourth_power"
+///     }
+///     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> candle_keras::Result<Tensor> {
+///         Ok((y_pred - y_true)?.powf(4.0)?.mean(1)?)
+///     }
+/// }
+/// ```
+pub trait Loss: Debug + Send + Sync {
+    /// The name as in Keras: `mean_squared_error`.
+    fn name(&self) -> &str;
+
+    /// One loss for every sample: (batch) or (batch, ..) from targets and outputs of a batch. The
+    /// targets have the outputs' shape where [`aligned`] can give it to them.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor>;
+
+    /// Whether targets can be compared with outputs of shape (None, `output_shape`). `fit` and
+    /// `evaluate` ask once, with all targets.
+    ///
+    /// # Errors
+    /// When they cannot; the message says which shape fits.
+    fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
+        check_same_shape(y_true, output_shape)
+    }
+
+    /// `call`'s losses, and the gradient of their sum with respect to `y_pred`; `None` leaves the
+    /// gradient to candle.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn losses_and_gradient(
+        &self,
+        y_true: &Tensor,
+        y_pred: &Tensor,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        let _ = (y_true, y_pred);
+        Ok(None)
+    }
+
+    /// The same loss computed from the inputs of `activation`, where it can be and is more exact:
+    /// a cross-entropy from logits, finite where the probability is rounded to 0.
+    fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {
+        let _ = activation;
+        None
+    }
+}
+
+/// The losses of a batch and the gradient of their sum, by the loss's own formula or candle's
+/// autograd.
+pub(crate) fn differentiate(
+    loss: &dyn Loss,
+    y_true: &Tensor,
+    y_pred: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    if let Some(both) = loss.losses_and_gradient(y_true, y_pred)? {
+        return Ok(both);
+    }
+    let variable = Var::from_tensor(y_pred)?;
+    let losses = loss.call(y_true, variable.as_tensor())?;
+    let gradient = losses.sum_all()?.backward()?.remove(&variable);
+    match gradient {
+        Some(gradient) => Ok((losses.detach(), gradient)),
+        None => Err(Error::NoGradient {
+            what: format!("the model's outputs from the loss `{}`", loss.name()),
+        }),
+    }
+}
+
+/// Losses and gradient by a fused operation on (targets, logits, width).
+fn fused(
+    y_true: &Tensor,
+    logits: &Tensor,
+    operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
+) -> Result<Option<(Tensor, Tensor)>> {
+    let width = logits.dim(D::Minus1)?;
+    let (losses, gradient) = ops::read(y_true, |y| {
+        ops::read(logits, |z| Ok(operation(y, z, width)))
+    })?;
+    let shape = &logits.dims()[..logits.rank() - 1];
+    let losses = Tensor::from_vec(losses, shape, logits.device())?;
+    let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
+    Ok(Some((losses, gradient)))
+}
+
+/// Targets in the shape of the outputs: (batch) becomes (batch, 1) and the other way round.
+/// Targets of other ranks stay as they are.
+///
+/// # Errors
+/// When candle cannot reshape.
+pub fn aligned(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+    let (true_rank, pred_rank) = (y_true.rank(), y_pred.rank());
+    Ok(
+        if true_rank + 1 == pred_rank && y_pred.dim(D::Minus1)? == 1 {
+            y_true.unsqueeze(true_rank)?
+        } else if true_rank == pred_rank + 1 && y_true.dim(D::Minus1)? == 1 {
+            y_true.squeeze(true_rank - 1)?
+        } else {
+            y_true.clone()
+        },
+    )
+}
+
+/// An error unless targets have the outputs' shape, but for a last axis of length 1.
+pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<()> {
+    let bare = |shape: &[usize]| match shape {
+        [rest @ .., 1] => rest.to_vec(),
+        all => all.to_vec(),
+    };
+    if !output_shape.is_empty() && bare(y_true.sample_shape()) == bare(output_shape) {
+        return Ok(());
+    }
+    Err(target_error(
+        y_true,
+        output_shape,
+        "give a target for every output, or the last layer as many units as a target has numbers",
+    ))
+}
+
+fn target_error(y_true: &Data, expected: &[usize], advice: &str) -> Error {
+    Error::Samples {
+        argument: "y",
+        expected: tuple(expected),
+        got: tuple(y_true.sample_shape()),
+        advice: advice.to_string(),
+    }
+}

@@ -1,0 +1,248 @@
+//! The heart: forward through the layers, and backward through them in reverse.
+//!
+//! A `Sequential` is a chain, so its gradient needs no graph of the whole model. A layer that has
+//! a [`Backward`](crate::layers::Backward) of its own gives its gradients by it; candle's autograd
+//! differentiates every other layer by itself.
+
+use crate::{
+    Error, Result,
+    activations::ActivationFunction,
+    layers::{Forward, Gradients, Layer, Pass},
+    weights::Weight,
+};
+use candle_core::{DType, Device, Tensor, Var};
+
+/// A layer in its place in a model.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) layer: Box<dyn Layer>,
+    pub(crate) name: String,
+    pub(crate) weights: Vec<Weight>,
+    pub(crate) output_shape: Vec<usize>,
+}
+
+/// The layers of a built model.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) input_shape: Vec<usize>,
+    pub(crate) device: Device,
+    pub(crate) dtype: DType,
+    pub(crate) seed: u64,
+}
+
+/// What a forward pass leaves for the backward one.
+pub(crate) struct Tape(Vec<Record>);
+
+struct Record {
+    inputs: Tensor,
+    outputs: Tensor,
+    kept: Vec<Tensor>,
+    /// The inputs as candle's autograd sees them, for a layer without a gradient of its own.
+    tracked: Option<Var>,
+}
+
+/// Which activation the last layer leaves to the loss.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Head {
+    /// None: the model's outputs are the last layer's.
+    Whole,
+    /// The last layer's activation, so that the outputs are logits.
+    Logits,
+}
+
+impl Node {
+    /// Whether training changes a weight of this layer.
+    fn learns(&self) -> bool {
+        self.weights.iter().any(Weight::trainable)
+    }
+
+    /// An error of this layer, with its name.
+    pub(crate) fn blame(&self, error: impl Into<Error>) -> Error {
+        blame(&self.name, self.layer.class_name(), error)
+    }
+}
+
+/// An error with the name of the layer that it comes from.
+pub(crate) fn blame(layer: &str, class_name: &str, error: impl Into<Error>) -> Error {
+    Error::Layer {
+        layer: layer.to_string(),
+        class_name: class_name.to_string(),
+        source: Box::new(error.into()),
+    }
+}
+
+impl Chain {
+    /// The shape of one output.
+    pub(crate) fn output_shape(&self) -> &[usize] {
+        let last = self.nodes.last();
+        last.map_or(&self.input_shape, |node| &node.output_shape)
+    }
+
+    /// The activation that the last layer can leave off.
+    pub(crate) fn last_activation(&self) -> ActivationFunction {
+        let last = self.nodes.last();
+        last.map_or(ActivationFunction::Linear, |node| node.layer.activation())
+    }
+
+    /// Every weight, in the order of the layers.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.nodes.iter().flat_map(|node| &node.weights)
+    }
+
+    /// The outputs of a batch, outside training.
+    pub(crate) fn forward(&self, inputs: &Tensor, head: Head) -> Result<Tensor> {
+        let mut x = inputs.clone();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut pass = self.pass(index, None, head);
+            x = node.run(&x, &mut pass)?;
+        }
+        Ok(x)
+    }
+
+    /// The outputs of every layer for a batch, outside training.
+    pub(crate) fn layer_outputs(&self, inputs: &Tensor) -> Result<Vec<Tensor>> {
+        let mut outputs: Vec<Tensor> = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut pass = self.pass(index, None, Head::Whole);
+            let x = outputs.last().unwrap_or(inputs);
+            let y = node.run(x, &mut pass)?;
+            outputs.push(y);
+        }
+        Ok(outputs)
+    }
+
+    /// The outputs of a batch in training step `step`, and what the gradients need.
+    pub(crate) fn forward_training(
+        &self,
+        inputs: &Tensor,
+        step: u64,
+        head: Head,
+    ) -> Result<(Tensor, Tape)> {
+        let mut records: Vec<Record> = Vec::with_capacity(self.nodes.len());
+        let mut learns_before = false;
+        for (index, node) in self.nodes.iter().enumerate() {
+            let inputs = records
+                .last()
+                .map_or(inputs, |record| &record.outputs)
+                .clone();
+            let mut pass = self.pass(index, Some(step), head);
+            let (outputs, tracked) = if node.layer.backward().is_some() {
+                (node.run(&inputs, &mut pass)?, None)
+            } else {
+                pass.tracked = true;
+                let tracked = learns_before
+                    .then(|| Var::from_tensor(&inputs))
+                    .transpose()?;
+                let seen = tracked.as_ref().map_or(&inputs, Var::as_tensor);
+                (node.run(seen, &mut pass)?, tracked)
+            };
+            records.push(Record {
+                kept: pass.kept,
+                inputs,
+                outputs,
+                tracked,
+            });
+            learns_before |= node.learns();
+        }
+        let outputs = records.last().map_or(inputs, |record| &record.outputs);
+        Ok((outputs.detach(), Tape(records)))
+    }
+
+    /// The loss's gradient with respect to every trainable weight, in order, from `gradient`, the
+    /// one with respect to the outputs of the pass that left `tape`.
+    pub(crate) fn backward(
+        &self,
+        tape: &Tape,
+        gradient: &Tensor,
+        head: Head,
+    ) -> Result<Vec<Tensor>> {
+        let mut gradient = gradient.clone();
+        let mut of_layers = Vec::with_capacity(self.nodes.len());
+        for (index, (node, record)) in self.nodes.iter().zip(&tape.0).enumerate().rev() {
+            let before = &self.nodes[..index];
+            let needs_input_gradient = before.iter().any(Node::learns);
+            if !needs_input_gradient && !node.learns() {
+                break;
+            }
+            let step = Forward {
+                inputs: &record.inputs,
+                outputs: &record.outputs,
+                kept: &record.kept,
+                without_activation: self.is_head(index, head),
+                needs_input_gradient,
+                weights: &node.weights,
+            };
+            let gradients = match node.layer.backward() {
+                Some(layer) => layer.gradients(&step, &gradient),
+                None => differentiate(node, record, &gradient),
+            }
+            .map_err(|error| node.blame(error))?;
+            of_layers.push(gradients.weights);
+            match gradients.inputs {
+                Some(inputs) => gradient = inputs,
+                None => break,
+            }
+        }
+        Ok(of_layers.into_iter().rev().flatten().collect())
+    }
+
+    fn pass(&self, index: usize, step: Option<u64>, head: Head) -> Pass<'_> {
+        Pass {
+            layer: &self.nodes[index].name,
+            weights: &self.nodes[index].weights,
+            tracked: false,
+            step,
+            seed: self.seed,
+            without_activation: self.is_head(index, head),
+            kept: Vec::new(),
+        }
+    }
+
+    fn is_head(&self, index: usize, head: Head) -> bool {
+        matches!(head, Head::Logits) && index + 1 == self.nodes.len()
+    }
+}
+
+impl Node {
+    fn run(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+        let outputs = self
+            .layer
+            .forward(inputs, pass)
+            .map_err(|error| self.blame(error))?;
+        let got = outputs.dims().get(1..).unwrap_or_default();
+        if got != self.output_shape {
+            let promised = crate::error::batched(&self.output_shape);
+            return Err(self.blame(Error::argument(
+                "output_shape",
+                format!("what forward gives, {}", crate::error::batched(got)),
+                promised,
+                "mend the layer's output_shape or its forward",
+            )));
+        }
+        Ok(outputs)
+    }
+}
+
+/// A layer's gradients by candle's autograd.
+fn differentiate(node: &Node, record: &Record, gradient: &Tensor) -> Result<Gradients> {
+    // The gradient of Σ outputs·gradient with respect to the outputs is `gradient`.
+    let store = (&record.outputs * gradient)?.sum_all()?.backward()?;
+    let find = |variable: &Tensor, what: &dyn Fn() -> String| {
+        let found = store.get(variable).cloned();
+        found.ok_or_else(|| Error::NoGradient { what: what() })
+    };
+    let trainable = node.weights.iter().filter(|weight| weight.trainable());
+    let weights = trainable
+        .map(|weight| {
+            find(weight.variable(), &|| {
+                format!("the weight `{}`", weight.name())
+            })
+        })
+        .collect::<Result<_>>()?;
+    let inputs = match &record.tracked {
+        Some(variable) => Some(find(variable, &|| "the inputs".to_string())?),
+        None => None,
+    };
+    Ok(Gradients { inputs, weights })
+}

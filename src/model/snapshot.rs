@@ -1,0 +1,66 @@
+//! What training changes, kept aside to go back to.
+
+use super::Sequential;
+use crate::{Result, ops};
+use candle_core::{DType, Tensor, Var};
+
+/// A copy of all weights and of the optimizer's slots and steps.
+pub(crate) struct Snapshot {
+    values: Vec<Tensor>,
+    steps: u64,
+}
+
+impl Sequential {
+    /// A copy of the model's state as it is now.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
+        let copies = self
+            .state()
+            .map(|variable| variable.as_detached_tensor().force_contiguous());
+        Ok(Snapshot {
+            values: copies.collect::<candle_core::Result<_>>()?,
+            steps: self
+                .compiled
+                .as_ref()
+                .map_or(0, |compiled| compiled.optimizer.steps),
+        })
+    }
+
+    /// Goes back to a state.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        for (variable, value) in self.state().zip(&snapshot.values) {
+            variable.set(value)?;
+        }
+        if let Some(compiled) = &mut self.compiled {
+            compiled.optimizer.steps = snapshot.steps;
+        }
+        Ok(())
+    }
+
+    /// The first weight with a number that is not finite.
+    pub(crate) fn weight_not_finite(&self) -> Result<Option<&str>> {
+        for weight in self.weights() {
+            if !all_finite(weight.value())? {
+                return Ok(Some(weight.path()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn state(&self) -> impl Iterator<Item = &Var> {
+        let slots = self
+            .compiled
+            .iter()
+            .flat_map(|compiled| compiled.optimizer.slots());
+        self.weights().map(|weight| weight.variable()).chain(slots)
+    }
+}
+
+/// Whether every number is finite.
+pub(crate) fn all_finite(tensor: &Tensor) -> Result<bool> {
+    if ops::in_memory(&[tensor]) {
+        return ops::read(tensor, |numbers| Ok(numbers.iter().all(|x| x.is_finite())));
+    }
+    // x·0 is 0 for every finite x and NaN for every other.
+    let zero = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
+    Ok(zero.to_scalar::<f32>()? == 0.0)
+}

@@ -1,0 +1,125 @@
+use crate::{Error, Result, layers::known};
+use std::ops::Index;
+
+/// Numbers by name, in the order of the names: `accuracy`, `loss`, `val_accuracy`, `val_loss`.
+///
+/// `logs["loss"]` reads one; it panics for a name that is not there, as a map's index does, and
+/// [`get`](Self::get) does not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logs(Vec<(String, f64)>);
+
+impl Logs {
+    /// The number of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Names and numbers in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// Puts in a number, at the end if its name is new: that is where a callback's additions
+    /// stand, as in Keras.
+    pub fn insert(&mut self, name: impl Into<String>, value: f64) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Brings the names into order, as Keras does before every callback.
+    pub(crate) fn sort(&mut self) {
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+}
+
+impl Index<&str> for Logs {
+    type Output = f64;
+
+    fn index(&self, name: &str) -> &f64 {
+        match self.0.iter().find(|(key, _)| key == name) {
+            Some((_, value)) => value,
+            None => panic!("{}", unknown(name, self.iter().map(|(name, _)| name))),
+        }
+    }
+}
+
+/// Every epoch's numbers by name, as `fit` gives them.
+///
+/// `history["val_loss"]` is a slice with one number for each epoch; it panics for a name that is
+/// not there, as a map's index does, and [`get`](Self::get) does not.
+///
+/// ```
+/// use candle_keras::prelude::*;
+/// # fn main() -> anyhow::Result<()> {
+/// # let x = Tensor::ones((4, 1), DType::F32, &Device::Cpu)?;
+/// # let mut model = Sequential::new().add(Input::new(1)).add(Dense::new(1)).build(&Device::Cpu)?;
+/// # model.compile(Sgd::new(0.1), MeanSquaredError::new(), ())?;
+/// let history = model.fit(&x, &x, Fit::new().epochs(3).verbose(0))?;
+/// assert_eq!(history["loss"].len(), 3);
+/// assert!(history.get("val_loss").is_err()); // there was no validation
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    epochs: Vec<usize>,
+    columns: Vec<(String, Vec<f64>)>,
+}
+
+impl History {
+    /// The numbers of this name, one for each epoch that has it.
+    ///
+    /// # Errors
+    /// When no epoch has it.
+    pub fn get(&self, name: &str) -> Result<&[f64]> {
+        let found = self.columns.iter().find(|(key, _)| key == name);
+        match found {
+            Some((_, values)) => Ok(values),
+            None => Err(unknown(name, self.names())),
+        }
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The epochs, counted from 0.
+    pub fn epochs(&self) -> &[usize] {
+        &self.epochs
+    }
+
+    /// Adds an epoch.
+    pub(crate) fn push(&mut self, epoch: usize, logs: &Logs) {
+        self.epochs.push(epoch);
+        for (name, value) in logs.iter() {
+            match self.columns.iter_mut().find(|(key, _)| key == name) {
+                Some((_, values)) => values.push(value),
+                None => self.columns.push((name.to_string(), vec![value])),
+            }
+        }
+    }
+}
+
+impl Index<&str> for History {
+    type Output = [f64];
+
+    fn index(&self, name: &str) -> &[f64] {
+        match self.get(name) {
+            Ok(values) => values,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    Error::Unknown {
+        kind: "number",
+        name: name.to_string(),
+        known: known(names),
+    }
+}

@@ -1,0 +1,186 @@
+//! What is shown while a model trains: Keras's bar in a terminal, lines of plain text elsewhere.
+
+use super::Logs;
+use crate::{Error, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Verbosity {
+    Silent,
+    Bar,
+    Line,
+}
+
+impl Verbosity {
+    /// Keras's numbers: 0 silent, 1 a bar, 2 a line an epoch.
+    pub(crate) fn new(verbose: u8) -> Result<Self> {
+        match verbose {
+            0 => Ok(Self::Silent),
+            1 => Ok(Self::Bar),
+            2 => Ok(Self::Line),
+            _ => Err(Error::argument(
+                "verbose",
+                "0, 1 or 2",
+                verbose,
+                "0 shows nothing, 1 a bar, 2 a line for each epoch",
+            )),
+        }
+    }
+}
+
+/// Often enough for the eye, too seldom to cost.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// The progress of one epoch, or of an evaluation.
+pub(crate) struct Progress {
+    verbosity: Verbosity,
+    bar: Option<ProgressBar>,
+    steps: usize,
+    done: usize,
+    started: Instant,
+    drawn: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(verbosity: Verbosity, steps: usize) -> Self {
+        let live = verbosity == Verbosity::Bar && std::io::stdout().is_terminal();
+        Self {
+            verbosity,
+            bar: live.then(|| bar(steps)),
+            steps,
+            done: 0,
+            started: Instant::now(),
+            drawn: Instant::now(),
+        }
+    }
+
+    /// `Epoch 1/5`, where there are several.
+    pub(crate) fn epoch_begin(&mut self, epoch: usize, epochs: usize) {
+        if self.verbosity != Verbosity::Silent && epochs > 1 {
+            say(&format!("Epoch {}/{epochs}", epoch + 1));
+        }
+    }
+
+    /// A batch is done; `logs` is asked only when it is time to draw.
+    pub(crate) fn batch_end(&mut self, logs: impl FnOnce() -> Result<Logs>) -> Result<()> {
+        self.done += 1;
+        let Some(bar) = &self.bar else {
+            return Ok(());
+        };
+        if self.drawn.elapsed() < REDRAW || self.done == self.steps {
+            return Ok(());
+        }
+        self.drawn = Instant::now();
+        let step = self.started.elapsed() / self.done as u32;
+        let left = step * (self.steps - self.done) as u32;
+        bar.set_message(format!("{} {}", clock(left), numbers(step, &logs()?)));
+        bar.set_position(self.done as u64);
+        Ok(())
+    }
+
+    /// All batches are done; `logs` has the epoch's numbers.
+    pub(crate) fn epoch_end(&mut self, logs: &Logs) {
+        let elapsed = self.started.elapsed();
+        let step = elapsed / self.steps.max(1) as u32;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.steps as u64);
+                let text = format!("{} {}", clock(elapsed), numbers(step, logs));
+                bar.finish_with_message(text);
+            }
+            None if self.verbosity == Verbosity::Silent => {}
+            None => say(&format!(
+                "{steps}/{steps} - {} - {}",
+                clock(elapsed),
+                numbers(step, logs),
+                steps = self.steps,
+            )),
+        }
+    }
+}
+
+/// Keras's bar: `12/844 ━━━━────── 3s 4ms/step - accuracy: 0.8123 - loss: 0.6012`.
+fn bar(steps: usize) -> ProgressBar {
+    let target = ProgressDrawTarget::stdout_with_hz(10);
+    let width = steps.to_string().len();
+    let template = format!("{{pos:>{width}}}/{{len}} {{bar:20.green/dim}} {{msg}}");
+    let style = ProgressStyle::with_template(&template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(steps as u64), target)
+        .with_style(style.progress_chars("━━─"))
+}
+
+/// `4ms/step - accuracy: 0.8123 - loss: 0.6012`.
+fn numbers(step: Duration, logs: &Logs) -> String {
+    let mut text = format!("{}/step", short(step));
+    for (name, value) in logs.iter() {
+        text.push_str(&format!(" - {name}: {}", number(value)));
+    }
+    text
+}
+
+/// Four decimals, or an exponent for what is too small for them, as Keras prints numbers.
+fn number(value: f64) -> String {
+    if value.abs() > 1e-3 || !value.is_finite() || value == 0.0 {
+        return format!("{value:.4}");
+    }
+    // Python writes 1.0000e-04 where Rust writes 1.0000e-4.
+    let text = format!("{value:.4e}");
+    match text.split_once("e-") {
+        Some((digits, exponent)) => format!("{digits}e-{exponent:0>2}"),
+        None => text,
+    }
+}
+
+/// A step's time: `3s`, `4ms`, `52us`.
+fn short(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds >= 1.0 {
+        format!("{seconds:.0}s")
+    } else if seconds >= 1e-3 {
+        format!("{:.0}ms", seconds * 1e3)
+    } else {
+        format!("{:.0}us", seconds * 1e6)
+    }
+}
+
+/// A longer time: `12s`, `2:05`, `1:02:03`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{:02}", seconds % 60)
+    } else if minutes > 0 {
+        format!("{minutes}:{:02}", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+/// A line on standard output. A reader that went away (`| head`) is no reason to stop training.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_read_as_in_keras() {
+        assert_eq!(number(0.97123), "0.9712");
+        assert_eq!(number(0.00012345), "1.2345e-04");
+        assert_eq!(number(-2.5), "-2.5000");
+        assert_eq!(short(Duration::from_micros(493)), "493us");
+        assert_eq!(short(Duration::from_millis(52)), "52ms");
+        assert_eq!(short(Duration::from_millis(2100)), "2s");
+        assert_eq!(clock(Duration::from_secs(12)), "12s");
+        assert_eq!(clock(Duration::from_secs(125)), "2:05");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+}

@@ -1,0 +1,125 @@
+//! A layer's weights, named and in order.
+
+use crate::{Error, Result, initializers::Initializer, seed::Stream};
+use candle_core::{DType, Device, Tensor, Var};
+
+/// One weight: a tensor that a layer keeps from step to step.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    name: String,
+    path: String,
+    variable: Var,
+    value: Tensor,
+    trainable: bool,
+}
+
+impl Weight {
+    /// Its name within the layer: `kernel`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name within the model: `dense/kernel`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether training changes it.
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// candle's variable, which autograd tracks and `set` changes.
+    pub fn variable(&self) -> &Var {
+        &self.variable
+    }
+
+    /// Its numbers as they are now and will be: the tensor changes with every training step.
+    /// `copy()` keeps them.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// Its size in numbers.
+    pub fn count(&self) -> usize {
+        self.value.elem_count()
+    }
+}
+
+/// Where a layer's `build` asks for its weights.
+#[derive(Debug)]
+pub struct WeightBuilder<'a> {
+    pub(crate) layer: &'a str,
+    pub(crate) device: &'a Device,
+    pub(crate) dtype: DType,
+    pub(crate) seed: u64,
+    pub(crate) weights: Vec<Weight>,
+}
+
+impl WeightBuilder<'_> {
+    /// A weight that training changes.
+    ///
+    /// # Errors
+    /// When the layer has a weight of this name, the initializer gives too few or too many
+    /// numbers, or candle cannot allocate.
+    pub fn add(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        initializer: &dyn Initializer,
+    ) -> Result<()> {
+        self.push(name, shape, initializer, true)
+    }
+
+    /// A weight that only the layer itself changes, such as a moving mean.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn add_non_trainable(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        initializer: &dyn Initializer,
+    ) -> Result<()> {
+        self.push(name, shape, initializer, false)
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        initializer: &dyn Initializer,
+        trainable: bool,
+    ) -> Result<()> {
+        if self.weights.iter().any(|weight| weight.name == name) {
+            return Err(Error::argument(
+                "weight name",
+                "a name that the layer has once",
+                name,
+                "name every weight differently",
+            ));
+        }
+        let path = format!("{}/{name}", self.layer);
+        let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
+        let values = initializer.values(shape, &mut stream);
+        let count = shape.iter().product::<usize>();
+        if values.len() != count {
+            return Err(Error::argument(
+                format!("initializer of {name}"),
+                format!("{count} numbers"),
+                values.len(),
+                "give as many numbers as the shape holds",
+            ));
+        }
+        let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
+        let variable = Var::from_tensor(&values)?;
+        self.weights.push(Weight {
+            name: name.to_string(),
+            path,
+            value: variable.as_detached_tensor(),
+            variable,
+            trainable,
+        });
+        Ok(())
+    }
+}
