@@ -1,5 +1,6 @@
 //! tour
 pub mod data;
+pub mod datasets;
 mod error;
 pub mod seed;
 
