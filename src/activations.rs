@@ -67,7 +67,12 @@ impl ActivationFunction {
     pub fn call(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match *self {
             Linear => x.clone(),
-            Sigmoid => ((x.neg()?.exp()? + 1.0)?).recip()?,
+            Sigmoid => {
+                // e^-|x| never overflows, so that neither value nor gradient meets ∞·0.
+                let e = x.abs()?.neg()?.exp()?;
+                let above = x.ge(0f64)?.where_cond(&e.ones_like()?, &e)?;
+                (above / (e + 1.0)?)?
+            }
             // Not candle's relu, whose gradient at 0 is 1. "Not ≤ 0" lets a NaN through, to be
             // seen in the loss.
             Relu => x.le(0f64)?.where_cond(&x.zeros_like()?, x)?,

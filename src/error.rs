@@ -189,7 +189,7 @@ pub enum Error {
 
     /// A dataset that is neither on this machine nor to be had.
     #[error(
-        "no {dataset} data: expected {files} (each as it is or with .gz) in {folders}{hub}: put the files there or set CANDLE_KERAS_DATA to their folder"
+        "no {dataset} data: expected {files} (each as it is or with .gz) in {folders}{hub}: {advice}"
     )]
     DatasetMissing {
         /// The dataset's name.
@@ -200,6 +200,8 @@ pub enum Error {
         folders: String,
         /// Why the hub did not help.
         hub: String,
+        /// What to do.
+        advice: &'static str,
     },
 
     /// A file that could not be read or written.

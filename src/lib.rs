@@ -2,6 +2,7 @@
 pub mod activations;
 pub mod callbacks;
 mod data;
+pub mod datasets;
 mod device;
 mod error;
 pub mod initializers;
@@ -16,6 +17,7 @@ mod training;
 pub mod weights;
 
 pub use data::Data;
+pub use datasets::to_categorical;
 pub use device::device;
 pub use error::{Error, Result};
 pub use model::{Sequential, Summary};
@@ -24,6 +26,7 @@ pub use training::{Evaluate, Fit, History, Logs};
 /// All that a program of the usual kind needs.
 pub mod prelude {
     pub use crate::activations::{Elu, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::datasets::{self, to_categorical};
     pub use crate::layers::{Activation, Dense, Dropout, Flatten, Input};
     pub use crate::losses::{
         BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError,

@@ -103,6 +103,12 @@ pub trait Layer: Debug + Send + Sync {
     }
 }
 
+impl<L: Layer + 'static> From<L> for Box<dyn Layer> {
+    fn from(layer: L) -> Self {
+        Box::new(layer)
+    }
+}
+
 /// A layer's own gradient, in place of the one that candle finds.
 pub trait Backward {
     /// The loss's gradients with respect to the inputs and to every trainable weight, from
@@ -179,7 +185,19 @@ pub struct Forward<'a> {
     pub(crate) weights: &'a [Weight],
 }
 
-impl Forward<'_> {
+impl<'a> Forward<'a> {
+    /// A run of a layer without weights, put together by hand to try a [`Backward`] alone.
+    pub fn new(inputs: &'a Tensor, outputs: &'a Tensor) -> Self {
+        Self {
+            inputs,
+            outputs,
+            kept: &[],
+            without_activation: false,
+            needs_input_gradient: true,
+            weights: &[],
+        }
+    }
+
     /// The weight that `build` added as `name`.
     ///
     /// # Errors

@@ -81,6 +81,12 @@ pub trait Loss: Debug + Send + Sync {
     }
 }
 
+impl<L: Loss + 'static> From<L> for Box<dyn Loss> {
+    fn from(loss: L) -> Self {
+        Box::new(loss)
+    }
+}
+
 /// The losses of a batch and the gradient of their sum, by the loss's own formula or candle's
 /// autograd.
 pub(crate) fn differentiate(

@@ -90,8 +90,8 @@ impl Sequential {
     /// Adds a layer at the end. A model that was built is taken apart, with its weights lost:
     /// build and compile it again.
     #[expect(clippy::should_implement_trait, reason = "Keras's name")]
-    pub fn add(mut self, layer: impl Layer + 'static) -> Self {
-        self.layers.push(Box::new(layer));
+    pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
+        self.layers.push(layer.into());
         self
     }
 
@@ -209,18 +209,19 @@ impl Sequential {
     /// When the model is not built, or an argument of the optimizer is out of range.
     pub fn compile(
         &mut self,
-        optimizer: impl Optimizer + 'static,
-        loss: impl Loss + 'static,
+        optimizer: impl Into<Box<dyn Optimizer>>,
+        loss: impl Into<Box<dyn Loss>>,
         metrics: impl Metrics,
     ) -> Result<()> {
         let chain = self
             .chain
             .as_ref()
             .ok_or(Error::NotBuilt { method: "compile" })?;
+        let loss = loss.into();
         self.compiled = Some(Compiled {
-            optimizer: OptimizerState::new(Box::new(optimizer), chain.weights())?,
+            optimizer: OptimizerState::new(optimizer.into(), chain.weights())?,
             loss_of_logits: loss.fused_with(chain.last_activation()),
-            loss: Box::new(loss),
+            loss,
             metrics: metrics.into_metrics(),
         });
         Ok(())

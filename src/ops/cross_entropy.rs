@@ -10,8 +10,9 @@ pub(crate) fn categorical(targets: &[f32], logits: &[f32], width: usize) -> (Vec
     let losses = rows
         .zip(gradient.chunks_exact_mut(width))
         .map(|((y, z), g)| {
-            let log_sum = log_sum_of_exponentials(z);
-            let loss = y.iter().zip(z).map(|(y, z)| y * (log_sum - z)).sum();
+            let (greatest, log_sum) = log_sum_of_exponentials(z);
+            let terms = y.iter().zip(z).map(|(y, z)| y * (log_sum - (z - greatest)));
+            let loss = terms.sum();
             let total: f32 = y.iter().sum();
             softmax(g);
             for (g, y) in g.iter_mut().zip(y) {
@@ -32,7 +33,8 @@ pub(crate) fn sparse(labels: &[f32], logits: &[f32], width: usize) -> (Vec<f32>,
         .zip(gradient.chunks_exact_mut(width))
         .map(|((label, z), g)| {
             let label = *label as usize;
-            let loss = log_sum_of_exponentials(z) - z[label];
+            let (greatest, log_sum) = log_sum_of_exponentials(z);
+            let loss = log_sum - (z[label] - greatest);
             softmax(g);
             g[label] -= 1.0;
             loss
@@ -57,9 +59,10 @@ pub(crate) fn binary(targets: &[f32], logits: &[f32], width: usize) -> (Vec<f32>
     (losses, gradient)
 }
 
-/// ln Σ eᶻ, with the greatest z taken out first so that nothing overflows.
-fn log_sum_of_exponentials(row: &[f32]) -> f32 {
+/// The greatest z, and ln Σ e^(z - greatest): apart, because their sum would lose the digits of
+/// the second beside a large first.
+fn log_sum_of_exponentials(row: &[f32]) -> (f32, f32) {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = row.iter().map(|z| (z - greatest).exp()).sum();
-    greatest + sum.ln()
+    (greatest, sum.ln())
 }

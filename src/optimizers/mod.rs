@@ -76,6 +76,12 @@ pub trait Optimizer: Debug + Send + Sync {
     fn update(&self, step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()>;
 }
 
+impl<O: Optimizer + 'static> From<O> for Box<dyn Optimizer> {
+    fn from(optimizer: O) -> Self {
+        Box::new(optimizer)
+    }
+}
+
 /// An optimizer at work on a model: its rule, the steps done, and every weight's slots.
 #[derive(Debug)]
 pub(crate) struct OptimizerState {
