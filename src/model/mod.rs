@@ -8,9 +8,9 @@ mod summary;
 pub use summary::Summary;
 
 use crate::{
-    Data, Error, Result, data::Rows, error::tuple, layers::Layer, layers::known, losses::Loss,
-    metrics::Metric, metrics::Metrics, optimizers::Optimizer, optimizers::OptimizerState, seed,
-    training::Counters, weights::Weight, weights::WeightBuilder,
+    Data, Error, Result, data::Rows, error::tuple, layers::Input, layers::Layer, layers::known,
+    losses::Loss, metrics::Metric, metrics::Metrics, optimizers::Optimizer,
+    optimizers::OptimizerState, seed, training::Counters, weights::Weight, weights::WeightBuilder,
 };
 use candle_core::{DType, Device, Tensor};
 use chain::{Chain, Head, Node, blame};
@@ -91,8 +91,20 @@ impl Sequential {
     /// build and compile it again.
     #[expect(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
+        self.take_apart();
         self.layers.push(layer.into());
         self
+    }
+
+    /// Takes the layers out of the chain again, as if the model had never been built.
+    fn take_apart(&mut self) {
+        if let Some(chain) = self.chain.take() {
+            self.compiled = None;
+            self.progress = Trained::default();
+            self.layers.push(Box::new(Input::new(chain.input_shape)));
+            let layers = chain.nodes.into_iter().map(|node| node.layer);
+            self.layers.extend(layers);
+        }
     }
 
     /// The seed of all that is random: initial weights, shuffling, dropout. Without one `build`
@@ -109,12 +121,14 @@ impl Sequential {
         self
     }
 
-    /// Gives every layer its shapes, its name and its first weights, on `device`.
+    /// Gives every layer its shapes, its name and its first weights, on `device`. A model that was
+    /// built starts anew, from first weights.
     ///
     /// # Errors
     /// When there are no layers, an [`Input`](crate::layers::Input) is missing or misplaced, two
     /// layers have one name, a layer's argument or shape does not fit, or candle cannot allocate.
     pub fn build(mut self, device: &Device) -> Result<Self> {
+        self.take_apart();
         let dtype = self.dtype.unwrap_or(DType::F32);
         if !matches!(dtype, DType::F32 | DType::F64) {
             let advice = "leave it out for f32";
