@@ -4,10 +4,12 @@ use super::Sequential;
 use crate::{Result, ops};
 use candle_core::{DType, Tensor, Var};
 
-/// A copy of all weights and of the optimizer's slots and steps.
+/// A copy of all weights, of the optimizer's slots, and of the steps of both.
 pub(crate) struct Snapshot {
     values: Vec<Tensor>,
-    steps: u64,
+    optimizer_steps: u64,
+    /// Dropout draws by the model's steps.
+    model_steps: u64,
 }
 
 impl Sequential {
@@ -18,10 +20,11 @@ impl Sequential {
             .map(|variable| variable.as_detached_tensor().force_contiguous());
         Ok(Snapshot {
             values: copies.collect::<candle_core::Result<_>>()?,
-            steps: self
+            optimizer_steps: self
                 .compiled
                 .as_ref()
                 .map_or(0, |compiled| compiled.optimizer.steps),
+            model_steps: self.progress.steps,
         })
     }
 
@@ -31,8 +34,9 @@ impl Sequential {
             variable.set(value)?;
         }
         if let Some(compiled) = &mut self.compiled {
-            compiled.optimizer.steps = snapshot.steps;
+            compiled.optimizer.steps = snapshot.optimizer_steps;
         }
+        self.progress.steps = snapshot.model_steps;
         Ok(())
     }
 
