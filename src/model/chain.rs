@@ -7,6 +7,7 @@
 use crate::{
     Error, Result,
     activations::ActivationFunction,
+    error::{batched, tuple},
     layers::{Forward, Gradients, Layer, Pass},
     weights::Weight,
 };
@@ -174,14 +175,16 @@ impl Chain {
                 weights: &node.weights,
             };
             let gradients = match node.layer.backward() {
-                Some(layer) => layer.gradients(&step, &gradient),
+                Some(layer) => layer
+                    .gradients(&step, &gradient)
+                    .and_then(|gradients| node.checked(gradients, &step)),
                 None => differentiate(node, record, &gradient),
             }
             .map_err(|error| node.blame(error))?;
             of_layers.push(gradients.weights);
             match gradients.inputs {
-                Some(inputs) => gradient = inputs,
-                None => break,
+                Some(inputs) if needs_input_gradient => gradient = inputs,
+                _ => break,
             }
         }
         Ok(of_layers.into_iter().rev().flatten().collect())
@@ -205,22 +208,69 @@ impl Chain {
 }
 
 impl Node {
+    /// What a layer's own backward gave, if it fits the layer: a gradient too few would be taken
+    /// for that of another weight.
+    fn checked(&self, gradients: Gradients, step: &Forward<'_>) -> Result<Gradients> {
+        let misfit = |what: String, expected: String, got: String| {
+            let advice = "mend the layer's backward";
+            Err(Error::argument(what, expected, got, advice))
+        };
+        let trainable = || self.weights.iter().filter(|weight| weight.trainable());
+        let (count, got) = (trainable().count(), gradients.weights.len());
+        if got != count {
+            return misfit(
+                "gradients of the weights".to_string(),
+                format!("{count}, one for each trainable weight"),
+                got.to_string(),
+            );
+        }
+        for (weight, gradient) in trainable().zip(&gradients.weights) {
+            if gradient.dims() != weight.value().dims() {
+                return misfit(
+                    format!("gradient of the weight {}", weight.name()),
+                    format!("the weight's shape {}", tuple(weight.value().dims())),
+                    tuple(gradient.dims()),
+                );
+            }
+        }
+        let expected = || format!("the inputs' shape {}", tuple(step.inputs.dims()));
+        match &gradients.inputs {
+            Some(inputs) if inputs.dims() != step.inputs.dims() => misfit(
+                "gradient of the inputs".to_string(),
+                expected(),
+                tuple(inputs.dims()),
+            ),
+            None if step.needs_input_gradient => misfit(
+                "gradient of the inputs".to_string(),
+                expected(),
+                "None".to_string(),
+            ),
+            _ => Ok(gradients),
+        }
+    }
+
     fn run(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let outputs = self
             .layer
             .forward(inputs, pass)
             .map_err(|error| self.blame(error))?;
-        let got = outputs.dims().get(1..).unwrap_or_default();
-        if got != self.output_shape {
-            let promised = crate::error::batched(&self.output_shape);
-            return Err(self.blame(Error::argument(
-                "output_shape",
-                format!("what forward gives, {}", crate::error::batched(got)),
-                promised,
-                "mend the layer's output_shape or its forward",
-            )));
+        if outputs.dims().first() == inputs.dims().first()
+            && outputs.dims()[1..] == self.output_shape
+        {
+            return Ok(outputs);
         }
-        Ok(outputs)
+        let mut promised = vec![inputs.dims().first().copied().unwrap_or_default()];
+        promised.extend(&self.output_shape);
+        Err(self.blame(Error::argument(
+            "forward",
+            format!(
+                "outputs of shape {}, as its output_shape {} says",
+                tuple(&promised),
+                batched(&self.output_shape)
+            ),
+            tuple(outputs.dims()),
+            "mend the layer's forward or its output_shape",
+        )))
     }
 }
 
