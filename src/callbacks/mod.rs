@@ -108,7 +108,7 @@ pub trait Callback {
         Ok(())
     }
 
-    /// After the validation of an epoch.
+    /// After the validation of an epoch, with its numbers: `loss`, not yet `val_loss`, as in Keras.
     ///
     /// # Errors
     /// Ends the training.

@@ -47,12 +47,12 @@ impl Counters {
         Ok(())
     }
 
-    /// The numbers so far, `prefix` before every name. Waits for the device.
-    pub(crate) fn logs(&mut self, prefix: &str) -> Result<Logs> {
+    /// The numbers so far. Waits for the device.
+    pub(crate) fn logs(&mut self) -> Result<Logs> {
         let mut logs = Logs::default();
-        logs.insert(format!("{prefix}loss"), self.loss.result()?);
+        logs.insert("loss", self.loss.result()?);
         for (name, counter) in &mut self.metrics {
-            logs.insert(format!("{prefix}{name}"), counter.result()?);
+            logs.insert(name.as_str(), counter.result()?);
         }
         logs.sort();
         Ok(logs)

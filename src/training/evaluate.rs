@@ -74,8 +74,8 @@ impl Sequential {
         let verbosity = Verbosity::new(options.verbose)?;
         let steps = pairs.len().div_ceil(options.batch_size);
         let mut progress = Progress::new(verbosity, steps);
-        self.count_samples(&pairs, options.batch_size, "", |counters| {
-            progress.batch_end(|| counters.logs(""))
+        self.count_samples(&pairs, options.batch_size, |counters| {
+            progress.batch_end(|| counters.logs())
         })
         .inspect(|logs| progress.epoch_end(logs))
     }
@@ -85,7 +85,6 @@ impl Sequential {
         &self,
         pairs: &Pairs,
         batch_size: usize,
-        prefix: &str,
         mut each: impl FnMut(&mut Counters) -> Result<()>,
     ) -> Result<Logs> {
         let chain = self.built("evaluate")?;
@@ -95,6 +94,6 @@ impl Sequential {
             self.test_step(&x, &y, &mut counters)?;
             each(&mut counters)?;
         }
-        counters.logs(prefix)
+        counters.logs()
     }
 }

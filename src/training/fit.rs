@@ -203,7 +203,7 @@ impl Sequential {
     /// # Errors
     /// When candle's operations fail.
     pub fn running_logs(&mut self) -> Result<Logs> {
-        self.progress.counters.logs("")
+        self.progress.counters.logs()
     }
 
     fn train_epoch(
@@ -237,11 +237,11 @@ impl Sequential {
         if let Some(validation) = &plan.validation {
             each(callbacks, |callback| callback.on_test_begin(self))?;
             let batch_size = plan.validation_batch_size;
-            let scores = self.count_samples(validation, batch_size, "val_", |_| Ok(()))?;
+            let scores = self.count_samples(validation, batch_size, |_| Ok(()))?;
             each(callbacks, |callback| callback.on_test_end(&scores, self))?;
             scores
                 .iter()
-                .for_each(|(name, value)| logs.insert(name, value));
+                .for_each(|(name, value)| logs.insert(format!("val_{name}"), value));
             logs.sort();
         }
         each(callbacks, |callback| {
