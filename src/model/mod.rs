@@ -14,7 +14,6 @@ use crate::{
 };
 use candle_core::{DType, Device, Tensor};
 use chain::{Chain, Head, Node, blame};
-use names::Names;
 
 /// Layers in a row, each taking what the one before gives.
 ///
@@ -141,7 +140,11 @@ impl Sequential {
         }
         let seed = self.seed.unwrap_or_else(seed::fresh);
         let input_shape = self.take_input()?;
-        let names = name_layers(&self.layers)?;
+        let names = names::of(self.layers.iter());
+        if let Some(name) = names::duplicate(&names) {
+            let name = name.to_string();
+            return Err(Error::DuplicateName { name });
+        };
         let mut nodes: Vec<Node> = Vec::with_capacity(names.len());
         for (mut layer, name) in self.layers.drain(..).zip(names) {
             let shape = nodes.last().map_or(&input_shape, |node| &node.output_shape);
@@ -388,14 +391,16 @@ impl Sequential {
     }
 
     /// How many numbers the optimizer keeps, and their bytes; none before its first step, as in
-    /// Keras.
+    /// Keras, which counts the step and the learning rate among them, four bytes each.
     fn optimizer_size(&self) -> (usize, usize) {
-        let trained = self
-            .compiled
-            .iter()
-            .filter(|compiled| compiled.optimizer.steps > 0);
-        let slots = trained.flat_map(|compiled| compiled.optimizer.slots());
-        slots.fold((0, 0), |(count, bytes), slot| {
+        let Some(compiled) = &self.compiled else {
+            return (0, 0);
+        };
+        if compiled.optimizer.steps == 0 {
+            return (0, 0);
+        }
+        let slots = compiled.optimizer.slots();
+        slots.fold((2, 8), |(count, bytes), slot| {
             let numbers = slot.elem_count();
             (
                 count + numbers,
@@ -441,22 +446,6 @@ impl Sequential {
             advice: advice.to_string(),
         })
     }
-}
-
-/// Every layer's name: its own, or the next of its class.
-fn name_layers(layers: &[Box<dyn Layer>]) -> Result<Vec<String>> {
-    let mut names = Names::default();
-    for name in layers.iter().filter_map(|layer| layer.name()) {
-        if !names.take(name) {
-            let name = name.to_string();
-            return Err(Error::DuplicateName { name });
-        }
-    }
-    let names = layers.iter().map(|layer| match layer.name() {
-        Some(name) => name.to_string(),
-        None => names.next(layer.class_name()),
-    });
-    Ok(names.collect())
 }
 
 /// `count` samples as ranges of at most `batch_size`.

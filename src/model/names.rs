@@ -1,22 +1,43 @@
 //! The names that Keras gives to layers without one.
 
+use crate::layers::Layer;
 use std::collections::{HashMap, HashSet};
+
+/// Every layer's name: its own, or the next of its class.
+pub(crate) fn of<'a>(layers: impl Iterator<Item = &'a Box<dyn Layer>> + Clone) -> Vec<String> {
+    let mut names = Names::default();
+    for name in layers.clone().filter_map(|layer| layer.name()) {
+        names.take(name);
+    }
+    let names = layers.map(|layer| match layer.name() {
+        Some(name) => name.to_string(),
+        None => names.next(layer.class_name()),
+    });
+    names.collect()
+}
+
+/// The first name that stands in a list twice.
+pub(crate) fn duplicate(names: &[String]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    let again = names.iter().find(|name| !seen.insert(*name));
+    again.map(String::as_str)
+}
 
 /// Names of one model: `dense`, `dense_1`, one count for each class.
 #[derive(Default)]
-pub(crate) struct Names {
+struct Names {
     taken: HashSet<String>,
     counts: HashMap<String, usize>,
 }
 
 impl Names {
     /// Takes a name; false when it is taken.
-    pub(crate) fn take(&mut self, name: &str) -> bool {
+    fn take(&mut self, name: &str) -> bool {
         self.taken.insert(name.to_string())
     }
 
     /// The next free name of a class.
-    pub(crate) fn next(&mut self, class_name: &str) -> String {
+    fn next(&mut self, class_name: &str) -> String {
         let stem = snake_case(class_name);
         loop {
             let count = self.counts.entry(stem.clone()).or_default();

@@ -1,6 +1,6 @@
 //! The table that `summary` shows, as Keras prints it.
 
-use super::Sequential;
+use super::{Sequential, names};
 use crate::{error::batched, weights::Weight};
 use std::fmt;
 
@@ -76,17 +76,7 @@ impl Summary {
                     parameters: thousands(node.weights.iter().map(Weight::count).sum()),
                 })
                 .collect(),
-            None => model
-                .layers
-                .iter()
-                .filter(|layer| layer.input_shape().is_none())
-                .map(|layer| Row {
-                    layer: layer.name().unwrap_or("?").to_string(),
-                    class_name: layer.class_name().to_string(),
-                    output_shape: "?".to_string(),
-                    parameters: "0 (unbuilt)".to_string(),
-                })
-                .collect(),
+            None => unbuilt(model),
         };
         let weights = || model.chain.iter().flat_map(|chain| chain.weights());
         let (count, bytes) = model.optimizer_size();
@@ -98,6 +88,21 @@ impl Summary {
             optimizer: Size { count, bytes },
         }
     }
+}
+
+/// The rows of a model before `build`, which has names but no shapes.
+fn unbuilt(model: &Sequential) -> Vec<Row> {
+    let layers = model.layers.iter();
+    let layers = || layers.clone().filter(|layer| layer.input_shape().is_none());
+    layers()
+        .zip(names::of(layers()))
+        .map(|(layer, name)| Row {
+            layer: name,
+            class_name: layer.class_name().to_string(),
+            output_shape: "?".to_string(),
+            parameters: "0 (unbuilt)".to_string(),
+        })
+        .collect()
 }
 
 impl fmt::Display for Summary {
