@@ -35,13 +35,14 @@ pub fn device(name: &str) -> Result<Device> {
         "metal" => (cfg!(feature = "metal"), Device::new_metal),
         _ => {
             return fail(
-                "expected cpu, cuda, cuda:N or metal".to_string(),
+                "expected cpu, cuda, cuda:N, metal or metal:N".to_string(),
                 "cpu is always there",
             );
         }
     };
     if !built {
-        let advice = format!("build with --features {kind}, or use cpu");
+        let advice =
+            format!("turn on candle-keras's feature `{kind}` (--features {kind}), or use cpu");
         return fail(format!("this program was built without {kind}"), &advice);
     }
     made(index).or_else(|error| {

@@ -12,7 +12,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A model without a layer.
-    #[error("the model has no layers: start with .add(Input::new(features)) and add a layer")]
+    #[error(
+        "the model has no layers: start with .add(Input::new(features)), then add layers such as .add(Dense::new(units))"
+    )]
     NoLayers,
 
     /// The first layer is not an `Input`.
@@ -26,7 +28,7 @@ pub enum Error {
 
     /// An `Input` that is not the first layer.
     #[error(
-        "an Input stands at position {position}, expected it only as the first layer: remove it"
+        "the layer at position {position}, counted from 0, is an Input, expected one only at position 0: remove it"
     )]
     MisplacedInput {
         /// Its index in the order of `add`.
@@ -115,11 +117,11 @@ pub enum Error {
     },
 
     /// Samples whose shape is not the model's.
-    #[error("`{argument}`: expected samples of shape {expected}, got {got}: {advice}")]
+    #[error("`{argument}`: expected shape {expected}, got {got}: {advice}")]
     Samples {
         /// The argument's name.
         argument: &'static str,
-        /// The shape of one sample that fits.
+        /// The shape that fits, `n` standing for the number of samples.
         expected: String,
         /// The shape that came.
         got: String,
@@ -130,7 +132,7 @@ pub enum Error {
     /// A class label that the model's output has no column for.
     #[error(
         "y: sample {sample} has label {label}, expected a whole number from 0 to {last}: the model's output has {classes} columns, so give its last layer a unit for each class or mend the label",
-        last = .classes - 1
+        last = .classes.saturating_sub(1)
     )]
     Label {
         /// The label.
@@ -158,23 +160,27 @@ pub enum Error {
         advice: &'static str,
     },
 
-    /// A weight or input that a layer's own `forward` cuts off from its output.
+    /// A weight or input that a layer's `forward`, or outputs that a loss's `call`, cuts off.
     #[error(
-        "no gradient reaches {what}: an operation in the layer's forward cannot be differentiated by candle; use one that can (candle_nn::ops::softmax, not softmax_last_dim), or give the layer a backward of its own"
+        "no gradient reaches {what}: {place} does not use it, or uses an operation that candle cannot differentiate; take one that it can (candle_nn::ops::softmax, not softmax_last_dim), or {advice}"
     )]
     NoGradient {
         /// The weight or input.
         what: String,
+        /// The method in which the gradient is lost.
+        place: &'static str,
+        /// What else to do.
+        advice: &'static str,
     },
 
     /// A name that the model does not have.
-    #[error("no {kind} is named `{name}`: expected one of {known}")]
+    #[error("no {kind} is named `{name}`: {known}")]
     Unknown {
         /// What was looked for.
         kind: &'static str,
         /// The name that came.
         name: String,
-        /// The names that exist.
+        /// The names that exist, as text.
         known: String,
     },
 
@@ -270,11 +276,20 @@ impl Error {
 
 /// A shape as Keras prints it: `(None, 28, 28)`, where `None` stands for the batch.
 pub(crate) fn batched(sample_shape: &[usize]) -> String {
-    let mut text = "(None".to_string();
-    for length in sample_shape {
-        text.push_str(&format!(", {length}"));
+    leading("None", sample_shape)
+}
+
+/// The shape of data whose number of samples is open: `(n, 784)`, `(n,)`.
+pub(crate) fn of_samples(sample_shape: &[usize]) -> String {
+    leading("n", sample_shape)
+}
+
+fn leading(first: &str, sample_shape: &[usize]) -> String {
+    if sample_shape.is_empty() {
+        return format!("({first},)");
     }
-    text + ")"
+    let lengths = sample_shape.iter().map(|length| format!(", {length}"));
+    format!("({first}{})", lengths.collect::<String>())
 }
 
 /// A shape as Python prints a tuple: `(784,)`, `(28, 28)`.

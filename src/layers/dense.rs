@@ -2,7 +2,7 @@ use super::{Backward, Forward, Gradients, Layer, Pass};
 use crate::{
     Error, Result,
     activations::ActivationFunction,
-    error::{batched, tuple},
+    error::batched,
     initializers::{GlorotUniform, Initializer, Zeros},
     ops,
     weights::WeightBuilder,
@@ -221,10 +221,7 @@ fn features(input_shape: &[usize]) -> Result<usize> {
         _ => Err(Error::shape(
             "(None, .., features)",
             batched(input_shape),
-            format!(
-                "Dense works along the last axis, so give samples at least one feature; {} has none",
-                tuple(input_shape)
-            ),
+            "Dense works along the last axis, so give samples one, with at least one feature",
         )),
     }
 }

@@ -225,11 +225,11 @@ fn find_weight<'a>(weights: &'a [Weight], name: &str) -> Result<&'a Weight> {
     })
 }
 
-/// A list of names for a message: `` `a`, `b` ``.
+/// The names to choose from, for a message: `` expected one of `a`, `b` ``.
 pub(crate) fn known<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
-        return "none, as there is none".to_string();
+        return "there are none".to_string();
     }
-    names.join(", ")
+    format!("expected one of {}", names.join(", "))
 }

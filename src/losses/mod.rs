@@ -10,7 +10,7 @@ pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use mean_squared_error::MeanSquaredError;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 
-use crate::{Data, Error, Result, activations::ActivationFunction, error::tuple, ops};
+use crate::{Data, Error, Result, activations::ActivationFunction, error::of_samples, ops};
 use candle_core::{D, Tensor, Var};
 use std::fmt::Debug;
 
@@ -104,6 +104,8 @@ pub(crate) fn differentiate(
         Some(gradient) => Ok((losses.detach(), gradient)),
         None => Err(Error::NoGradient {
             what: format!("the model's outputs from the loss `{}`", loss.name()),
+            place: "the loss's call",
+            advice: "give the loss a losses_and_gradient of its own",
         }),
     }
 }
@@ -161,8 +163,8 @@ pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<
 fn target_error(y_true: &Data, expected: &[usize], advice: &str) -> Error {
     Error::Samples {
         argument: "y",
-        expected: tuple(expected),
-        got: tuple(y_true.sample_shape()),
+        expected: of_samples(expected),
+        got: y_true.shape_text(),
         advice: advice.to_string(),
     }
 }

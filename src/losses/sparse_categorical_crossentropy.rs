@@ -80,7 +80,7 @@ impl Loss for SparseCategoricalCrossentropy {
             return Err(target_error(
                 y_true,
                 outer,
-                "targets are labels, one number for each sample: use CategoricalCrossentropy for one-hot targets",
+                "targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets",
             ));
         }
         let rows = Rows::Range {

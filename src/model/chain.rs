@@ -280,7 +280,11 @@ fn differentiate(node: &Node, record: &Record, gradient: &Tensor) -> Result<Grad
     let store = (&record.outputs * gradient)?.sum_all()?.backward()?;
     let find = |variable: &Tensor, what: &dyn Fn() -> String| {
         let found = store.get(variable).cloned();
-        found.ok_or_else(|| Error::NoGradient { what: what() })
+        found.ok_or_else(|| Error::NoGradient {
+            what: what(),
+            place: "the layer's forward",
+            advice: "give the layer a backward of its own",
+        })
     };
     let trainable = node.weights.iter().filter(|weight| weight.trainable());
     let weights = trainable

@@ -8,8 +8,8 @@ mod summary;
 pub use summary::Summary;
 
 use crate::{
-    Data, Error, Result, data::Rows, error::tuple, layers::Input, layers::Layer, layers::known,
-    losses::Loss, metrics::Metric, metrics::Metrics, optimizers::Optimizer,
+    Data, Error, Result, data::Rows, error::of_samples, error::tuple, layers::Input, layers::Layer,
+    layers::known, losses::Loss, metrics::Metric, metrics::Metrics, optimizers::Optimizer,
     optimizers::OptimizerState, seed, training::Counters, weights::Weight, weights::WeightBuilder,
 };
 use candle_core::{DType, Device, Tensor};
@@ -312,16 +312,18 @@ impl Sequential {
     /// A copy of the weight named `path`: `dense/kernel`.
     ///
     /// # Errors
-    /// When the model has none of this name.
+    /// When the model is not built or has none of this name.
     pub fn weight(&self, path: &str) -> Result<Tensor> {
+        self.built("weight")?;
         Ok(self.find_weight(path)?.value().force_contiguous()?)
     }
 
     /// Gives the weight named `path` new numbers.
     ///
     /// # Errors
-    /// When the model has none of this name, or its shape is another.
+    /// When the model is not built or has none of this name, or its shape is another.
     pub fn set_weight(&mut self, path: &str, values: &Tensor) -> Result<()> {
+        self.built("set_weight")?;
         let weight = self.find_weight(path)?;
         let value = weight.value();
         if values.shape() != value.shape() {
@@ -437,12 +439,8 @@ impl Sequential {
         };
         Err(Error::Samples {
             argument,
-            expected: tuple(self.input_shape()),
-            got: format!(
-                "{} from data of shape {}",
-                tuple(x.sample_shape()),
-                x.shape_text()
-            ),
+            expected: of_samples(self.input_shape()),
+            got: x.shape_text(),
             advice: advice.to_string(),
         })
     }

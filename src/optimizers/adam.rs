@@ -91,8 +91,8 @@ impl Optimizer for Adam {
 
     fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate)?;
-        check_fraction("beta_1", self.beta_1)?;
-        check_fraction("beta_2", self.beta_2)?;
+        check_fraction("beta_1", self.beta_1, "0.9")?;
+        check_fraction("beta_2", self.beta_2, "0.999")?;
         if self.epsilon.is_finite() && self.epsilon > 0.0 {
             return Ok(());
         }

@@ -148,7 +148,7 @@ pub(crate) fn check_learning_rate(learning_rate: f64) -> Result<()> {
 }
 
 /// An error unless `value` lies from 0 up to, but not including, 1.
-fn check_fraction(argument: &str, value: f64) -> Result<()> {
+fn check_fraction(argument: &str, value: f64, usual: &str) -> Result<()> {
     if (0.0..1.0).contains(&value) {
         return Ok(());
     }
@@ -156,6 +156,6 @@ fn check_fraction(argument: &str, value: f64) -> Result<()> {
         argument,
         "a number from 0 up to, but not including, 1",
         value,
-        "0.9 is usual",
+        format!("{usual} is usual"),
     ))
 }

@@ -86,7 +86,7 @@ impl Optimizer for Sgd {
 
     fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate)?;
-        check_fraction("momentum", self.momentum)
+        check_fraction("momentum", self.momentum, "0.9")
     }
 
     fn update(&self, _step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()> {

@@ -318,7 +318,7 @@ impl Sequential {
             step: batch + 1,
             what,
             kept: match epoch {
-                0 => "from before the training".to_string(),
+                0 => "from before this fit".to_string(),
                 _ => format!("of epoch {epoch}"),
             },
             advice,

@@ -118,7 +118,7 @@ impl Index<&str> for History {
 
 fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Error {
     Error::Unknown {
-        kind: "number",
+        kind: "loss or metric",
         name: name.to_string(),
         known: known(names),
     }
