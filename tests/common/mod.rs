@@ -1,11 +1,21 @@
 //! What several test files need.
+#![allow(
+    dead_code,
+    reason = "each test file compiles this module for itself and needs a part of it"
+)]
 
-use candle_keras::datasets::{Dataset, mnist};
-use std::path::{Path, PathBuf};
+use candle_keras::{
+    datasets::{Dataset, mnist},
+    prelude::*,
+    seed::Stream,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The real MNIST, where this machine has it: in `CANDLE_KERAS_DATA` or beside the repository in
 /// `../shared/data/mnist`. Elsewhere `None`, after a line that says that the test skips.
-#[allow(dead_code, reason = "each test file compiles this module for itself")]
 pub fn real_mnist() -> Option<Dataset> {
     let mut folders = Vec::new();
     if let Some(data) = std::env::var_os("CANDLE_KERAS_DATA").map(PathBuf::from) {
@@ -24,4 +34,66 @@ pub fn real_mnist() -> Option<Dataset> {
             None
         }
     }
+}
+
+/// `shape` numbers from -1 to 1 that depend on `name` alone.
+pub fn numbers(shape: &[usize], name: &str) -> Tensor {
+    let mut stream = Stream::new(1, name, 0);
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| 2.0 * stream.uniform() - 1.0).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// `count` labels from 0 to `classes - 1`.
+pub fn labels(count: usize, classes: usize) -> Tensor {
+    let values: Vec<u32> = (0..count).map(|i| (i * 7 % classes) as u32).collect();
+    Tensor::new(values, &Device::Cpu).unwrap()
+}
+
+/// A tensor's numbers in one row.
+pub fn flat(tensor: &Tensor) -> Vec<f64> {
+    let numbers = tensor.to_dtype(DType::F64).unwrap();
+    numbers.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The bits of all weights, in order.
+pub fn bits(model: &Sequential) -> Vec<u64> {
+    let numbers = model.weights().flat_map(|weight| flat(weight.value()));
+    numbers.map(f64::to_bits).collect()
+}
+
+/// The FNV-1a hash of the bits of all weights.
+pub fn hash(model: &Sequential) -> u64 {
+    let step = |hash: u64, bits: u64| (hash ^ bits).wrapping_mul(0x0100_0000_01b3);
+    bits(model).into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// Every number within `relative` of its size, or within `absolute`.
+pub fn assert_close(what: &str, got: &[f64], expected: &[f64], relative: f64, absolute: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let allowed = absolute + relative * expected.abs();
+        assert!(
+            (got - expected).abs() <= allowed,
+            "{what}[{index}]: got {got:e}, expected {expected:e}, {allowed:e} allowed"
+        );
+    }
+}
+
+/// Runs the ignored test `name` of this test binary in a process of its own, with `variables` in
+/// its environment, and gives what it printed between the lines `BEGIN` and `END`.
+pub fn run_apart(name: &str, variables: &[(&str, &str)]) -> String {
+    let binary = std::env::current_exe().unwrap();
+    let output = Command::new(binary)
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .args(["--test-threads", "1"])
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    let (_, text) = text.split_once("BEGIN\n").expect("the test ran");
+    let (text, _) = text.split_once("END\n").expect("the test came to its end");
+    text.to_string()
 }
