@@ -155,15 +155,15 @@ impl ActivationFunction {
 
     /// An error when a parameter is not finite.
     pub(crate) fn check(&self) -> Result<()> {
-        let (argument, value) = match self {
-            LeakyRelu { negative_slope } => ("negative_slope", *negative_slope),
-            Elu { alpha } => ("alpha", *alpha),
+        let (argument, value, default) = match self {
+            LeakyRelu { negative_slope } => ("negative_slope", *negative_slope, 0.2),
+            Elu { alpha } => ("alpha", *alpha, 1.0),
             _ => return Ok(()),
         };
         if value.is_finite() {
             return Ok(());
         }
-        let advice = "Keras's defaults are 0.2 for negative_slope and 1 for alpha";
+        let advice = format!("Keras's default is {default}");
         Err(Error::argument(argument, "a finite number", value, advice))
     }
 }
