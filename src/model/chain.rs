@@ -39,8 +39,16 @@ struct Record {
     inputs: Tensor,
     outputs: Tensor,
     kept: Vec<Tensor>,
-    /// The inputs as candle's autograd sees them, for a layer without a gradient of its own.
-    tracked: Option<Var>,
+    /// For a layer without a gradient of its own: what candle's autograd goes by.
+    graph: Option<Graph>,
+}
+
+/// One layer's own graph, which ends at its inputs and is not seen by any other layer: a graph
+/// that went on would bring its gradients in twice.
+struct Graph {
+    /// The inputs, where a layer before this one learns.
+    inputs: Option<Var>,
+    outputs: Tensor,
 }
 
 /// Which activation the last layer leaves to the loss.
@@ -128,7 +136,7 @@ impl Chain {
                 .map_or(inputs, |record| &record.outputs)
                 .clone();
             let mut pass = self.pass(index, Some(step), head);
-            let (outputs, tracked) = if node.layer.backward().is_some() {
+            let (outputs, graph) = if node.layer.backward().is_some() {
                 (node.run(&inputs, &mut pass)?, None)
             } else {
                 pass.tracked = true;
@@ -136,18 +144,23 @@ impl Chain {
                     .then(|| Var::from_tensor(&inputs))
                     .transpose()?;
                 let seen = tracked.as_ref().map_or(&inputs, Var::as_tensor);
-                (node.run(seen, &mut pass)?, tracked)
+                let outputs = node.run(seen, &mut pass)?;
+                let graph = Graph {
+                    inputs: tracked,
+                    outputs: outputs.clone(),
+                };
+                (outputs.detach(), Some(graph))
             };
             records.push(Record {
                 kept: pass.kept,
                 inputs,
                 outputs,
-                tracked,
+                graph,
             });
             learns_before |= node.learns();
         }
         let outputs = records.last().map_or(inputs, |record| &record.outputs);
-        Ok((outputs.detach(), Tape(records)))
+        Ok((outputs.clone(), Tape(records)))
     }
 
     /// The loss's gradient with respect to every trainable weight, in order, from `gradient`, the
@@ -178,7 +191,7 @@ impl Chain {
                 Some(layer) => layer
                     .gradients(&step, &gradient)
                     .and_then(|gradients| node.checked(gradients, &step)),
-                None => differentiate(node, record, &gradient),
+                None => differentiate(node, record, &gradient.detach()),
             }
             .map_err(|error| node.blame(error))?;
             of_layers.push(gradients.weights);
@@ -277,7 +290,9 @@ impl Node {
 /// A layer's gradients by candle's autograd.
 fn differentiate(node: &Node, record: &Record, gradient: &Tensor) -> Result<Gradients> {
     // The gradient of Σ outputs·gradient with respect to the outputs is `gradient`.
-    let store = (&record.outputs * gradient)?.sum_all()?.backward()?;
+    let graph = record.graph.as_ref();
+    let outputs = graph.map_or(&record.outputs, |graph| &graph.outputs);
+    let store = (outputs * gradient)?.sum_all()?.backward()?;
     let find = |variable: &Tensor, what: &dyn Fn() -> String| {
         let found = store.get(variable).cloned();
         found.ok_or_else(|| Error::NoGradient {
@@ -294,7 +309,7 @@ fn differentiate(node: &Node, record: &Record, gradient: &Tensor) -> Result<Grad
             })
         })
         .collect::<Result<_>>()?;
-    let inputs = match &record.tracked {
+    let inputs = match graph.and_then(|graph| graph.inputs.as_ref()) {
         Some(variable) => Some(find(variable, &|| "the inputs".to_string())?),
         None => None,
     };
