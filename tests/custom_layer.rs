@@ -304,7 +304,7 @@ fn a_layers_weights_of_one_name_are_refused_and_a_missing_one_is_named() {
         build("scale").unwrap_err().to_string(),
         "layer `faulty` (Faulty): `weight name`: expected a name that the layer has once, got scale: name every weight differently"
     );
-    let outputs = build("shift").unwrap().predict(&numbers(&[2, 3], "x"));
+    let outputs = build("shift").unwrap().predict(numbers(&[2, 3], "x"));
     assert_eq!(
         outputs.unwrap_err().to_string(),
         "layer `faulty` (Faulty): no weight of the layer is named `sacle`: expected one of `scale`, `shift`"

@@ -28,7 +28,7 @@ fn trained(widths: &[usize], batch_size: usize) -> Sequential {
     let samples = 5 * batch_size + batch_size / 3;
     let x = numbers(&[samples, inputs], "x");
     let options = Fit::new().epochs(2).batch_size(batch_size).verbose(0);
-    model.fit(&x, &labels(samples, classes), options).unwrap();
+    model.fit(&x, labels(samples, classes), options).unwrap();
     model
 }
 

@@ -250,7 +250,7 @@ fn a_layer_added_to_a_built_model_asks_for_another_build() {
     assert_eq!(model.predict(&x).unwrap().dims(), [8, 2]);
     assert_eq!(model.layer_names(), ["dense", "dense_1", "dense_2"]);
     assert_eq!(
-        text(model.evaluate(&x, &labels(8, 2))),
+        text(model.evaluate(&x, labels(8, 2))),
         "`evaluate` needs a compiled model: call model.compile(optimizer, loss, metrics)? before it"
     );
 }
@@ -324,11 +324,11 @@ fn a_wrong_feature_count_is_told_by_every_method() {
 fn a_shape_of_x_that_nearly_fits_gets_the_advice_that_mends_it() {
     let model = classifier();
     assert_eq!(
-        text(model.predict(&numbers(&[8, 2, 2], "x"))),
+        text(model.predict(numbers(&[8, 2, 2], "x"))),
         "`x`: expected shape (n, 4), got (8, 2, 2): the numbers are as many, so Data::flatten() or a Flatten layer may be missing"
     );
     assert_eq!(
-        text(model.predict(&numbers(&[4], "x"))),
+        text(model.predict(numbers(&[4], "x"))),
         "`x`: expected shape (n, 4), got (4,): the axis of the samples is missing: one sample is x.unsqueeze(0)?"
     );
 }
@@ -345,7 +345,7 @@ fn data_without_samples_is_told_by_every_method() {
     let scalar = Tensor::new(1f32, &Device::Cpu).unwrap();
     assert_eq!(text(model.predict(&scalar)), expected);
     assert_eq!(
-        text(model.fit(&numbers(&[8, 4], "x"), &y, quiet())),
+        text(model.fit(numbers(&[8, 4], "x"), &y, quiet())),
         "x has 8 samples and y has 0, expected as many of each: pair every sample with its target"
     );
 }
@@ -551,10 +551,10 @@ struct Broken {
 
 #[derive(Debug, Clone, Copy)]
 enum WrongBackward {
-    NoWeightGradient,
-    NoInputGradient,
-    TransposedWeightGradient,
-    FlatInputGradient,
+    WithoutWeights,
+    WithoutInputs,
+    TransposedWeights,
+    FlatInputs,
 }
 
 impl Layer for Broken {
@@ -596,19 +596,19 @@ impl Backward for Broken {
         let scale = step.weight("scale")?.zeros_like()?;
         let inputs = gradient.clone();
         Ok(match self.backward {
-            Some(WrongBackward::NoWeightGradient) => Gradients {
+            Some(WrongBackward::WithoutWeights) => Gradients {
                 inputs: Some(inputs),
                 weights: vec![],
             },
-            Some(WrongBackward::NoInputGradient) => Gradients {
+            Some(WrongBackward::WithoutInputs) => Gradients {
                 inputs: None,
                 weights: vec![scale],
             },
-            Some(WrongBackward::TransposedWeightGradient) => Gradients {
+            Some(WrongBackward::TransposedWeights) => Gradients {
                 inputs: Some(inputs),
                 weights: vec![scale.t()?],
             },
-            Some(WrongBackward::FlatInputGradient) | None => Gradients {
+            Some(WrongBackward::FlatInputs) | None => Gradients {
                 inputs: Some(inputs.flatten_all()?),
                 weights: vec![scale],
             },
@@ -676,19 +676,19 @@ fn a_backward_that_gives_too_little_or_another_shape_is_named() {
         text(model.fit(&x, &y, quiet()))
     };
     assert_eq!(
-        error(WrongBackward::NoWeightGradient),
+        error(WrongBackward::WithoutWeights),
         "layer `broken` (Broken): `gradients of the weights`: expected 1, one for each trainable weight, got 0: mend the layer's backward"
     );
     assert_eq!(
-        error(WrongBackward::TransposedWeightGradient),
+        error(WrongBackward::TransposedWeights),
         "layer `broken` (Broken): `gradient of the weight scale`: expected the weight's shape (3, 1), got (1, 3): mend the layer's backward"
     );
     assert_eq!(
-        error(WrongBackward::NoInputGradient),
+        error(WrongBackward::WithoutInputs),
         "layer `broken` (Broken): `gradient of the inputs`: expected the inputs' shape (8, 3), got None: mend the layer's backward"
     );
     assert_eq!(
-        error(WrongBackward::FlatInputGradient),
+        error(WrongBackward::FlatInputs),
         "layer `broken` (Broken): `gradient of the inputs`: expected the inputs' shape (8, 3), got (24,): mend the layer's backward"
     );
 }

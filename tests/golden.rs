@@ -447,7 +447,7 @@ fn whole_programs_train_step_by_step_as_in_keras() {
             options = options.validation_split(validation_split);
         }
         if let Some(Pair { x, y }) = &program.validation_data {
-            options = options.validation_data(&x.tensor(), &y.tensor());
+            options = options.validation_data(x.tensor(), y.tensor());
         }
         let (x, y) = (program.x.tensor(), program.y.tensor());
         let history = model.fit(&x, &y, options).unwrap();
@@ -477,7 +477,7 @@ fn whole_programs_train_step_by_step_as_in_keras() {
             &scores.unwrap(),
             &program.evaluate,
         );
-        let outputs = model.predict(&x.narrow(0, 0, 5).unwrap()).unwrap();
+        let outputs = model.predict(x.narrow(0, 0, 5).unwrap()).unwrap();
         assert_close(
             &program.name,
             &flat(&outputs),

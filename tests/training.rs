@@ -209,8 +209,8 @@ fn metrics_of_one_name_are_numbered() {
         .unwrap();
     let scores = model
         .evaluate_with(
-            &numbers(&[6, 6], "x"),
-            &labels(6, 3),
+            numbers(&[6, 6], "x"),
+            labels(6, 3),
             Evaluate::new().verbose(0),
         )
         .unwrap();
@@ -224,7 +224,7 @@ fn an_epochs_loss_is_the_mean_over_samples_each_before_its_batchs_update_the_las
     let x = column(&[1.0, 2.0, 3.0, 4.0, 5.0]);
     let mut model = line(Sgd::new(0.01));
     let options = quiet().batch_size(2).shuffle(false);
-    let history = model.fit(&x, &column(&[0.0; 5]), options).unwrap();
+    let history = model.fit(&x, column(&[0.0; 5]), options).unwrap();
     assert_close("loss", &history["loss"], &[8.050781], 1e-6, 0.0);
     let kernel = flat(&model.weight("dense/kernel").unwrap());
     assert_close("kernel", &kernel, &[0.35625], 1e-6, 0.0);
@@ -244,7 +244,7 @@ fn running_logs_are_means_over_the_samples_so_far() {
     let x = column(&[1.0, 2.0, 3.0, 4.0, 5.0]);
     let options = quiet().batch_size(2).shuffle(false).epochs(2);
     line(Sgd::new(0.0))
-        .fit(&x, &column(&[0.0; 5]), options.callback(&mut losses))
+        .fit(&x, column(&[0.0; 5]), options.callback(&mut losses))
         .unwrap();
     let epoch = [5.0 / 2.0, 30.0 / 4.0, 55.0 / 5.0];
     assert_eq!(losses.0, [epoch, epoch].concat());
@@ -612,7 +612,7 @@ fn a_weight_is_read_as_a_copy_and_set_for_good() {
     model.set_weight("dense/kernel", &column(&[5.0])).unwrap();
     assert_eq!(flat(&before), [1.0]);
     assert_eq!(flat(&model.weight("dense/kernel").unwrap()), [5.0]);
-    assert_eq!(flat(&model.predict(&column(&[2.0])).unwrap()), [10.0]);
+    assert_eq!(flat(&model.predict(column(&[2.0])).unwrap()), [10.0]);
 }
 
 #[test]
@@ -641,7 +641,7 @@ fn every_layers_output_can_be_read() {
         .add(Activation::new(Relu))
         .build(&Device::Cpu)
         .unwrap();
-    let outputs = model.layer_outputs(&column(&[1.0, -1.0])).unwrap();
+    let outputs = model.layer_outputs(column(&[1.0, -1.0])).unwrap();
     let got: Vec<(&str, Vec<f64>)> = outputs
         .iter()
         .map(|(name, values)| (name.as_str(), flat(values)))
