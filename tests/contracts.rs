@@ -260,7 +260,7 @@ fn the_same_seed_gives_a_layer_the_same_bits_and_another_seed_others() {
         let sample = &entry.takes[0];
         let x = numbers(&shape(7, sample), "x");
         let y = numbers(&shape(7, &(entry.gives)(sample)), "y");
-        let train = |seed| {
+        let train = |seed: u64| {
             let mut model = Sequential::new()
                 .seed(seed)
                 .add(Input::new(&sample[..]))

@@ -66,7 +66,7 @@ fn the_thread_count_changes_no_bit_of_the_trained_weights() {
 
 #[test]
 fn another_seed_gives_other_bits() {
-    let build = |seed| {
+    let build = |seed: u64| {
         Sequential::new()
             .add(Input::new(5))
             .add(Dense::new(3))
