@@ -7,6 +7,7 @@
 use crate::{
     Error, Result,
     activations::ActivationFunction,
+    error::tuple,
     layers::{Forward, Gradients, Layer, Pass},
     weights::Weight,
 };
@@ -177,11 +178,12 @@ impl Chain {
                 Some(layer) => layer.gradients(&step, &gradient),
                 None => differentiate(node, record, &gradient),
             }
+            .and_then(|gradients| node.check_gradients(gradients, needs_input_gradient))
             .map_err(|error| node.blame(error))?;
             of_layers.push(gradients.weights);
             match gradients.inputs {
-                Some(inputs) => gradient = inputs,
-                None => break,
+                Some(inputs) if needs_input_gradient => gradient = inputs,
+                _ => break,
             }
         }
         Ok(of_layers.into_iter().rev().flatten().collect())
@@ -205,22 +207,50 @@ impl Chain {
 }
 
 impl Node {
+    /// The layer's outputs, if they have the shape that it promised.
     fn run(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let outputs = self
             .layer
             .forward(inputs, pass)
             .map_err(|error| self.blame(error))?;
-        let got = outputs.dims().get(1..).unwrap_or_default();
-        if got != self.output_shape {
-            let promised = crate::error::batched(&self.output_shape);
-            return Err(self.blame(Error::argument(
-                "output_shape",
-                format!("what forward gives, {}", crate::error::batched(got)),
-                promised,
-                "mend the layer's output_shape or its forward",
-            )));
+        let samples = &inputs.dims()[..1];
+        if outputs.dims() == [samples, &self.output_shape].concat() {
+            return Ok(outputs);
         }
-        Ok(outputs)
+        let promised = [samples, &self.output_shape].concat();
+        Err(self.blame(Error::argument(
+            "forward",
+            format!(
+                "outputs of shape {}, as output_shape says",
+                tuple(&promised)
+            ),
+            tuple(outputs.dims()),
+            "mend the layer's forward or its output_shape",
+        )))
+    }
+
+    /// The gradients, if there is one for every trainable weight, and one for the inputs where it
+    /// is needed.
+    fn check_gradients(&self, gradients: Gradients, needs_inputs: bool) -> Result<Gradients> {
+        let trainable = self
+            .weights
+            .iter()
+            .filter(|weight| weight.trainable())
+            .count();
+        if gradients.weights.len() != trainable {
+            return Err(Error::argument(
+                "backward",
+                format!("a gradient for each of {trainable} trainable weights"),
+                gradients.weights.len(),
+                "give them in the order in which build added the weights",
+            ));
+        }
+        if needs_inputs && gradients.inputs.is_none() {
+            return Err(Error::NoGradient {
+                what: "the inputs".to_string(),
+            });
+        }
+        Ok(gradients)
     }
 }
 

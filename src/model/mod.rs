@@ -10,7 +10,8 @@ pub use summary::Summary;
 use crate::{
     Data, Error, Result, data::Rows, error::tuple, layers::Layer, layers::known, losses::Loss,
     metrics::Metric, metrics::Metrics, optimizers::Optimizer, optimizers::OptimizerState, seed,
-    training::Counters, weights::Weight, weights::WeightBuilder,
+    training::Counters, training::Logs, training::progress::Progress, weights::Weight,
+    weights::WeightBuilder,
 };
 use candle_core::{DType, Device, Tensor};
 use chain::{Chain, Head, Node, blame};
@@ -232,7 +233,8 @@ impl Sequential {
         Summary::new(self)
     }
 
-    /// The outputs for samples `x`, (n, output shape), in batches of 32.
+    /// The outputs for samples `x`, (n, output shape), in batches of 32. In a terminal a bar shows
+    /// how far it is, once it has taken a second.
     ///
     /// ```
     /// use candle_keras::prelude::*;
@@ -260,11 +262,14 @@ impl Sequential {
         let chain = self.built("predict")?;
         let x = self.checked_input(x.into(), "x")?;
         check_batch_size("batch_size", batch_size)?;
+        let mut progress = Progress::of_long_work(x.len().div_ceil(batch_size));
         let outputs = batches(x.len(), batch_size).map(|rows| {
             let x = x.gather(rows, chain.dtype, &chain.device)?;
+            progress.batch_end(|| Ok(Logs::default()))?;
             chain.forward(&x, Head::Whole)
         });
         let outputs: Vec<Tensor> = outputs.collect::<Result<_>>()?;
+        progress.clear();
         match &outputs[..] {
             [all] => Ok(all.clone()),
             _ => Ok(Tensor::cat(&outputs, 0)?),
