@@ -28,9 +28,10 @@ impl Callback for PrintLoss {
         batch: usize,
         model: &mut Sequential,
     ) -> candle_keras::Result<()> {
-        if (batch + 1) % 100 == 0 {
+        let steps = batch + 1;
+        if steps.is_multiple_of(100) {
             let (epoch, images) = (self.epoch, self.images);
-            let seen = ((batch + 1) * self.batch_size).min(images);
+            let seen = (steps * self.batch_size).min(images);
             let percent = 100 * seen / images;
             let loss = model.running_logs()?["loss"];
             println!("Epoch {epoch} [{seen:>5}/{images} ({percent:>2}%)]  loss: {loss:.4}");

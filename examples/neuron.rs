@@ -190,7 +190,7 @@ fn columns(values: &[f32]) -> String {
 
 /// An activation's values at every column of a chart.
 fn drawn(f: ActivationFunction) -> Result<Vec<(f64, f64)>> {
-    let xs: Vec<f64> = plot::curve(-4.0, 4.0, |x| x).iter().map(|p| p.0).collect();
+    let xs = plot::columns(-4.0, 4.0);
     let ys = f
         .call(&Tensor::new(&xs[..], &Device::Cpu)?)?
         .to_vec1::<f64>()?;

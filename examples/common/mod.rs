@@ -13,7 +13,7 @@ use candle_keras::{
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
-/// Flags of the MNIST examples.
+/// Trains a network that reads handwritten digits.
 #[derive(Parser, Debug)]
 pub struct Flags {
     /// Folder with the four MNIST files (default: $CANDLE_KERAS_DATA, the cache, then the hub)

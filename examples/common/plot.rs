@@ -51,10 +51,17 @@ pub fn chart(series: &[Series]) -> String {
     text
 }
 
+/// The x of every column of a chart from `left` to `right`.
+pub fn columns(left: f64, right: f64) -> Vec<f64> {
+    let step = (right - left) / (WIDTH - 1) as f64;
+    (0..WIDTH)
+        .map(|column| left + step * column as f64)
+        .collect()
+}
+
 /// The values of `function` at every column of a chart from `left` to `right`.
 pub fn curve(left: f64, right: f64, function: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
-    let step = (right - left) / (WIDTH - 1) as f64;
-    let columns = (0..WIDTH).map(|column| left + step * column as f64);
+    let columns = columns(left, right).into_iter();
     columns.map(|x| (x, function(x))).collect()
 }
 
