@@ -26,11 +26,9 @@ fn main() -> anyhow::Result<()> {
         .add(Input::new(784))
         .add(Dense::new(128).activation(Relu))
         .add(Dense::new(64).activation(Relu))
-        .add(Dense::new(10).activation(Softmax));
-    if let Some(seed) = flags.seed {
-        model = model.seed(seed);
-    }
-    let mut model = model.build(&flags.device)?;
+        .add(Dense::new(10).activation(Softmax))
+        .seed(flags.seed)
+        .build(&flags.device)?;
     model.compile(
         Sgd::new(0.01).momentum(0.9),
         CategoricalCrossentropy::new(),

@@ -75,11 +75,9 @@ fn main() -> anyhow::Result<()> {
         .add(Input::new(784))
         .add(Dense::new(128).activation(Relu))
         .add(Dense::new(64).activation(Relu))
-        .add(Dense::new(10)); // logits: the loss applies the softmax
-    if let Some(seed) = flags.seed {
-        model = model.seed(seed);
-    }
-    let mut model = model.build(&flags.device)?;
+        .add(Dense::new(10)) // logits: the loss applies the softmax
+        .seed(flags.seed)
+        .build(&flags.device)?;
     model.compile(
         Sgd::new(0.01).momentum(0.9),
         SparseCategoricalCrossentropy::new().from_logits(),

@@ -96,10 +96,10 @@ impl Sequential {
         self
     }
 
-    /// The seed of all that is random: initial weights, shuffling, dropout. Without one `build`
-    /// takes a fresh one.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+    /// The seed of all that is random: initial weights, shuffling, dropout. Without one, or with
+    /// `None`, `build` takes a fresh one, which [`current_seed`](Self::current_seed) tells.
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
         self
     }
 
