@@ -6,15 +6,18 @@ mod common;
 
 use candle_keras::prelude::*;
 use clap::Parser;
-use common::{Digits, Flags, draw};
+use common::{Digits, Flags};
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    let device = candle_keras::device(&flags.device)?;
-    let Digits { images, epochs } = flags.digits()?;
+    let Digits {
+        images,
+        epochs,
+        batch_size,
+    } = flags.digits()?;
 
     // (n, 28, 28) bytes become rows of 784 numbers from 0 to 1 as each batch is gathered.
-    let x_train = images.train_images.flatten().scale(1.0 / 255.0)?;
+    let x_train = images.train_images.clone().flatten().scale(1.0 / 255.0)?;
     let y_train = to_categorical(&images.train_labels, 10)?;
     let x_test = images.test_images.clone().flatten().scale(1.0 / 255.0)?;
     let y_test = to_categorical(&images.test_labels, 10)?;
@@ -23,11 +26,9 @@ fn main() -> anyhow::Result<()> {
         .add(Input::new(784))
         .add(Dense::new(128).activation(Relu))
         .add(Dense::new(64).activation(Relu))
-        .add(Dense::new(10).activation(Softmax));
-    if let Some(seed) = flags.seed {
-        model = model.seed(seed);
-    }
-    let mut model = model.build(&device)?;
+        .add(Dense::new(10).activation(Softmax))
+        .seed(flags.seed)
+        .build(&flags.device)?;
     model.compile(
         Sgd::new(0.01).momentum(0.9),
         CategoricalCrossentropy::new(),
@@ -38,7 +39,7 @@ fn main() -> anyhow::Result<()> {
 
     let options = Fit::new()
         .epochs(epochs)
-        .batch_size(flags.batch_size)
+        .batch_size(batch_size)
         .validation_split(0.1);
     let history = model.fit(&x_train, &y_train, options)?;
 
@@ -46,24 +47,10 @@ fn main() -> anyhow::Result<()> {
     println!("\nTest loss: {:.4}", scores["loss"]);
     println!("Test accuracy: {:.2}%", 100.0 * scores["accuracy"]);
 
-    let probabilities = model.predict(&x_test.narrow(0, 0, 5)?)?.to_vec2::<f32>()?;
-    let labels = images.test_labels.narrow(0, 0, 5)?.to_vec1::<u8>()?;
-    for (index, (row, actual)) in probabilities.iter().zip(labels).enumerate() {
-        let (digit, probability) = row
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .unwrap();
-        println!("\n{}", draw(&images.test_images.tensor().get(index)?)?);
-        println!(
-            "Sample {}: predicted {digit} ({:.1}%), actual {actual}",
-            index + 1,
-            100.0 * probability
-        );
-    }
+    let samples = x_test.narrow(0, 0, x_test.len().min(5))?;
+    common::show_predictions(&images, &model.predict(&samples)?)?;
     if let Some(path) = flags.plot {
-        common::plot(&history, &path)?;
-        println!("\nThe curves are in {}", path.display());
+        common::draw_history(&history, &path)?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ impl From<Tensor> for Data {
     fn from(values: Tensor) -> Self {
         let sample_shape = values.dims().get(1..).unwrap_or_default().to_vec();
         Self {
-            values,
+            values: values.detach(),
             sample_shape,
             scale: 1.0,
             offset: 0.0,

@@ -2,68 +2,125 @@
 
 #![allow(dead_code, reason = "each example uses its own part of this module")]
 
-use anyhow::Result;
+pub mod plot;
+
+use anyhow::{Context, Result};
 use candle_keras::{
+    Error,
     datasets::{self, Dataset},
     prelude::*,
 };
 use clap::Parser;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Flags of the digit examples.
+/// Trains a network that reads handwritten digits.
 #[derive(Parser, Debug)]
 pub struct Flags {
     /// Folder with the four MNIST files (default: $CANDLE_KERAS_DATA, the cache, then the hub)
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// How often every image is trained on (default: 5; 60 on the few embedded digits)
-    #[arg(long)]
+    /// How often every image is trained on (default: 5; 40 on the few embedded digits)
+    #[arg(long, value_parser = at_least_one)]
     pub epochs: Option<usize>,
-    /// Images in a step
-    #[arg(long, default_value_t = 64)]
-    pub batch_size: usize,
+    /// Images in a step (default: 64; 16 on the few embedded digits)
+    #[arg(long, value_parser = at_least_one)]
+    pub batch_size: Option<usize>,
     /// cpu, cuda, cuda:N or metal
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    #[arg(long, default_value = "cpu", value_parser = candle_keras::device)]
+    pub device: Device,
     /// Decides initial weights and shuffling (default: a fresh one, which is shown)
     #[arg(long)]
     pub seed: Option<u64>,
     /// Writes the curves of loss and accuracy to this SVG file
-    #[arg(long)]
+    #[arg(long, value_parser = new_file)]
     pub plot: Option<PathBuf>,
 }
 
-/// The images to work with, and how long to train on them.
+/// The images to work with, and how to train on them.
 pub struct Digits {
     pub images: Dataset,
     pub epochs: usize,
+    pub batch_size: usize,
 }
 
 impl Flags {
     /// MNIST, or, where it cannot be had, the digits in the crate.
     pub fn digits(&self) -> Result<Digits> {
-        let found = match &self.data {
-            Some(folder) => datasets::mnist::load_from(folder),
-            None => datasets::mnist::load_data(),
-        };
-        match found {
-            Ok(images) => Ok(Digits {
-                images,
-                epochs: self.epochs.unwrap_or(5),
-            }),
-            Err(missing @ candle_keras::Error::DatasetMissing { .. }) => {
-                println!("{missing}");
-                println!(
-                    "Training on the 1,415 digits in the crate instead, scaled up to 28×28.\n"
-                );
-                Ok(Digits {
-                    images: datasets::digits::load_data_28x28()?,
-                    epochs: self.epochs.unwrap_or(60),
-                })
-            }
-            Err(broken) => Err(broken.into()),
-        }
+        let images = load_digits(self.data.as_deref())?;
+        // A fortieth of the images needs more and smaller steps: on the embedded digits, epochs of 5
+        // and batches of 64 stop at 83 to 89%; 40 and 16 reached 90.8% or more with 60 seeds.
+        let few = images.train_images.len() < 10_000;
+        Ok(Digits {
+            images,
+            epochs: self.epochs.unwrap_or(if few { 40 } else { 5 }),
+            batch_size: self.batch_size.unwrap_or(if few { 16 } else { 64 }),
+        })
     }
+}
+
+/// A count given as a flag.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, &'static str> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or("expected a whole number from 1 on")
+}
+
+/// A file to write, given as a flag: better refused now than after the training.
+fn new_file(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("there is no folder {}", folder.display()))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// MNIST from `folder`, or from where the crate looks for it; without it, the digits in the crate.
+/// A broken file ends the program: other data would only hide it.
+pub fn load_digits(folder: Option<&Path>) -> Result<Dataset> {
+    let found = match folder {
+        Some(folder) => datasets::mnist::load_from(folder),
+        None => datasets::mnist::load_data(),
+    };
+    match found {
+        Err(Error::DatasetMissing {
+            files,
+            folders,
+            hub,
+            ..
+        }) => {
+            let digits = datasets::digits::load_data_28x28()?;
+            println!("MNIST was not found in {folders}{hub}.");
+            println!(
+                "Its files are {files}, each as it is or with .gz; --data names their folder."
+            );
+            println!(
+                "Training on the {} handwritten digits in the crate instead, enlarged to 28×28.\n",
+                digits.train_images.len()
+            );
+            Ok(digits)
+        }
+        Err(broken) => {
+            eprintln!("Error: {broken}");
+            std::process::exit(1)
+        }
+        Ok(images) => Ok(images),
+    }
+}
+
+/// Draws the images whose `probabilities` are given, (n, 10), and says what the model takes them for.
+pub fn show_predictions(data: &Dataset, probabilities: &Tensor) -> Result<()> {
+    for (index, row) in probabilities.to_vec2::<f32>()?.iter().enumerate() {
+        let digit = probabilities.get(index)?.argmax(0)?.to_scalar::<u32>()?;
+        let actual = data.test_labels.get(index)?.to_scalar::<u8>()?;
+        println!("\n{}", draw(&data.test_images.tensor().get(index)?)?);
+        println!(
+            "Sample {}: predicted {digit} ({:.1}%), actual {actual}",
+            index + 1,
+            100.0 * row[digit as usize]
+        );
+    }
+    Ok(())
 }
 
 /// An image of bytes, drawn with characters two rows to a line.
@@ -86,7 +143,7 @@ pub fn draw(image: &Tensor) -> Result<String> {
 }
 
 /// Loss and accuracy of every epoch as two diagrams in an SVG file.
-pub fn plot(history: &History, path: &std::path::Path) -> Result<()> {
+pub fn draw_history(history: &History, path: &Path) -> Result<()> {
     use plotters::prelude::*;
     let root = SVGBackend::new(path, (900, 360)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -113,7 +170,8 @@ pub fn plot(history: &History, path: &std::path::Path) -> Result<()> {
             .x_label_formatter(&|epoch| format!("{epoch:.0}"))
             .light_line_style(WHITE)
             .draw()?;
-        for ((values, name), color) in curves.into_iter().zip([BLUE, RED]) {
+        let present = curves.into_iter().filter(|(values, _)| !values.is_empty());
+        for ((values, name), color) in present.zip([BLUE, RED]) {
             let points = values
                 .into_iter()
                 .enumerate()
@@ -131,6 +189,8 @@ pub fn plot(history: &History, path: &std::path::Path) -> Result<()> {
             .background_style(WHITE)
             .draw()?;
     }
-    root.present()?;
+    root.present()
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!("\nThe curves are in {}", path.display());
     Ok(())
 }

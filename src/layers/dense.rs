@@ -86,32 +86,84 @@ impl Dense {
         self
     }
 
-    /// Adds the bias to `z`, which is nobody else's, and applies `activation` in the same pass.
-    fn finish(
-        &self,
-        z: Tensor,
-        bias: Option<&Tensor>,
-        activation: ActivationFunction,
-    ) -> Result<Tensor> {
-        if ops::in_memory(&[&z]) {
-            ops::write(&z, |rows| {
-                let mut finish = |bias: Option<&[f32]>| {
-                    ops::dense::finish_rows(rows, bias, activation, self.units);
-                    Ok(())
-                };
-                match bias {
-                    Some(bias) => ops::read(bias, |bias| finish(Some(bias))),
-                    None => finish(None),
-                }
+    /// f(x·W + b) for rows `x`, (rows, units).
+    fn outputs(&self, x: &Tensor, pass: &Pass<'_>, function: ActivationFunction) -> Result<Tensor> {
+        let kernel = pass.weight("kernel")?;
+        let bias = if self.use_bias {
+            Some(pass.weight("bias")?)
+        } else {
+            None
+        };
+        if ops::in_memory(&[x, kernel]) {
+            let outputs = ops::read(x, |x| {
+                ops::read(kernel, |kernel| {
+                    let forward = |bias: Option<&[f32]>| {
+                        Ok(ops::dense::forward(x, kernel, bias, self.units, function))
+                    };
+                    match bias {
+                        Some(bias) => ops::read(bias, |bias| forward(Some(bias))),
+                        None => forward(None),
+                    }
+                })
             })?;
-            return Ok(z);
+            return Ok(Tensor::from_vec(
+                outputs,
+                (x.dim(0)?, self.units),
+                x.device(),
+            )?);
         }
+        let z = x.matmul(kernel)?;
         let z = match bias {
             Some(bias) => z.broadcast_add(bias)?,
             None => z,
         };
-        activation.call(&z)
+        function.call(&z)
     }
+}
+
+/// The gradients of a dense layer on numbers in memory: kernel, bias, inputs. Those of bias and
+/// inputs only where asked for.
+fn fused_gradients(
+    x: &Tensor,
+    g: &Tensor,
+    use_bias: bool,
+    kernel: Option<&Tensor>,
+) -> Result<(Vec<Tensor>, Option<Tensor>)> {
+    let units = g.dim(1)?;
+    let features = x.dim(1)?;
+    ops::read(g, |gradient| {
+        let of_kernel = ops::read(x, |x| Ok(ops::dense::kernel_gradient(x, gradient, units)))?;
+        let mut weights = vec![Tensor::from_vec(of_kernel, (features, units), g.device())?];
+        if use_bias {
+            let of_bias = ops::dense::bias_gradient(gradient, units);
+            weights.push(Tensor::from_vec(of_bias, units, g.device())?);
+        }
+        let Some(kernel) = kernel else {
+            return Ok((weights, None));
+        };
+        let of_inputs = ops::read(kernel, |kernel| {
+            Ok(ops::dense::input_gradient(gradient, kernel, units))
+        })?;
+        Ok((
+            weights,
+            Some(Tensor::from_vec(of_inputs, x.shape(), x.device())?),
+        ))
+    })
+}
+
+/// The same in candle's operations.
+fn plain_gradients(
+    x: &Tensor,
+    g: &Tensor,
+    use_bias: bool,
+    kernel: Option<&Tensor>,
+) -> Result<(Vec<Tensor>, Option<Tensor>)> {
+    let mut weights = vec![x.t()?.matmul(g)?];
+    if use_bias {
+        weights.push(g.sum(0)?);
+    }
+    let of_inputs = kernel.map(|kernel| g.matmul(&kernel.t()?)).transpose()?;
+    Ok((weights, of_inputs))
 }
 
 impl Layer for Dense {
@@ -147,28 +199,18 @@ impl Layer for Dense {
 
     fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let x = inputs.flatten_to(D::Minus2)?; // (batch·.., features)
-        let z = x.matmul(pass.weight("kernel")?)?; // (batch·.., units)
-        let activation = if pass.without_activation() {
+        let function = if pass.without_activation() {
             ActivationFunction::Linear
         } else {
             self.activation
         };
-        let keep_input = activation.needs_input() && pass.training();
-        let first = if keep_input {
-            ActivationFunction::Linear
+        let y = if function.needs_input() && pass.training() {
+            let z = self.outputs(&x, pass, ActivationFunction::Linear)?;
+            pass.keep(z.clone());
+            function.call(&z)?
         } else {
-            activation
-        };
-        let bias = if self.use_bias {
-            Some(pass.weight("bias")?)
-        } else {
-            None
-        };
-        let mut y = self.finish(z, bias, first)?;
-        if keep_input {
-            pass.keep(y.clone());
-            y = activation.call(&y)?;
-        }
+            self.outputs(&x, pass, function)?
+        }; // (batch·.., units)
         if inputs.rank() == 2 {
             return Ok(y);
         }
@@ -195,21 +237,17 @@ impl Backward for Dense {
             let y = step.outputs.flatten_to(D::Minus2)?;
             g = self.activation.backward(step.kept.first(), &y, &g)?;
         }
-        let mut weights = vec![x.t()?.matmul(&g)?];
-        if self.use_bias {
-            weights.push(if ops::in_memory(&[&g]) {
-                let sums = ops::read(&g, |rows| Ok(ops::dense::sum_rows(rows, self.units)))?;
-                Tensor::from_vec(sums, self.units, g.device())?
-            } else {
-                g.sum(0)?
-            });
-        }
-        let inputs = if step.needs_input_gradient {
-            let kernel = step.weight("kernel")?;
-            Some(g.matmul(&kernel.t()?)?.reshape(step.inputs.shape())?)
+        let kernel = step.weight("kernel")?;
+        let gradients = if ops::in_memory(&[&x, &g, kernel]) {
+            fused_gradients
         } else {
-            None
+            plain_gradients
         };
+        let kernel = step.needs_input_gradient.then_some(kernel);
+        let (weights, inputs) = gradients(&x, &g, self.use_bias, kernel)?;
+        let inputs = inputs
+            .map(|inputs| inputs.reshape(step.inputs.shape()))
+            .transpose()?;
         Ok(Gradients { inputs, weights })
     }
 }

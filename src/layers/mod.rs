@@ -153,7 +153,11 @@ impl Pass<'_> {
 
     /// This layer's random numbers for this step, from the model's seed.
     pub fn stream(&self) -> Stream {
-        Stream::new(self.seed, self.layer, self.step.unwrap_or(0))
+        Stream::new(
+            self.seed,
+            &format!("layers/{}", self.layer),
+            self.step.unwrap_or(0),
+        )
     }
 
     /// Whether to leave off the layer's [`Layer::activation`].

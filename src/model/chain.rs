@@ -262,6 +262,7 @@ impl Node {
         }
     }
 
+    /// The layer's outputs, if they have the shape that it promised.
     fn run(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let outputs = self
             .layer

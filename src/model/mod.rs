@@ -10,7 +10,8 @@ pub use summary::Summary;
 use crate::{
     Data, Error, Result, data::Rows, error::of_samples, error::tuple, layers::Input, layers::Layer,
     layers::known, losses::Loss, metrics::Metric, metrics::Metrics, optimizers::Optimizer,
-    optimizers::OptimizerState, seed, training::Counters, weights::Weight, weights::WeightBuilder,
+    optimizers::OptimizerState, seed, training::Counters, training::Logs,
+    training::progress::Progress, weights::Weight, weights::WeightBuilder,
 };
 use candle_core::{DType, Device, Tensor};
 use chain::{Chain, Head, Node, blame};
@@ -106,10 +107,10 @@ impl Sequential {
         }
     }
 
-    /// The seed of all that is random: initial weights, shuffling, dropout. Without one `build`
-    /// takes a fresh one.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+    /// The seed of all that is random: initial weights, shuffling, dropout. Without one, or with
+    /// `None`, `build` takes a fresh one, which [`current_seed`](Self::current_seed) tells.
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
         self
     }
 
@@ -249,7 +250,8 @@ impl Sequential {
         Summary::new(self)
     }
 
-    /// The outputs for samples `x`, (n, output shape), in batches of 32.
+    /// The outputs for samples `x`, (n, output shape), in batches of 32. In a terminal a bar shows
+    /// how far it is, once it has taken a second.
     ///
     /// ```
     /// use candle_keras::prelude::*;
@@ -277,11 +279,14 @@ impl Sequential {
         let chain = self.built("predict")?;
         let x = self.checked_input(x.into(), "x")?;
         check_batch_size("batch_size", batch_size)?;
+        let mut progress = Progress::of_long_work(x.len().div_ceil(batch_size));
         let outputs = batches(x.len(), batch_size).map(|rows| {
             let x = x.gather(rows, chain.dtype, &chain.device)?;
+            progress.batch_end(|| Ok(Logs::default()))?;
             chain.forward(&x, Head::Whole)
         });
         let outputs: Vec<Tensor> = outputs.collect::<Result<_>>()?;
+        progress.clear();
         match &outputs[..] {
             [all] => Ok(all.clone()),
             _ => Ok(Tensor::cat(&outputs, 0)?),

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod cross_entropy;
 pub(crate) mod dense;
+mod matmul;
 pub(crate) mod update;
 
 use crate::{Error, Result};

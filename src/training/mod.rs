@@ -5,7 +5,7 @@ mod evaluate;
 mod fit;
 mod history;
 mod pairs;
-mod progress;
+pub(crate) mod progress;
 mod step;
 
 pub use evaluate::Evaluate;

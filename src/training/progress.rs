@@ -36,6 +36,9 @@ impl Verbosity {
 /// Often enough for the eye, too seldom to cost.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// What ends sooner is not worth a bar where none was asked for.
+const LONG: Duration = Duration::from_secs(1);
+
 /// The progress of one epoch, or of an evaluation.
 pub(crate) struct Progress {
     verbosity: Verbosity,
@@ -56,6 +59,20 @@ impl Progress {
             done: 0,
             started: Instant::now(),
             drawn: Instant::now(),
+        }
+    }
+
+    /// A bar that is seen only in a terminal and while long work lasts, and leaves nothing behind.
+    pub(crate) fn of_long_work(steps: usize) -> Self {
+        let mut progress = Self::new(Verbosity::Bar, steps);
+        progress.drawn += LONG;
+        progress
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
         }
     }
 
