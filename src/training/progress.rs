@@ -143,13 +143,17 @@ fn numbers(step: Duration, logs: &Logs) -> String {
 
 /// Four decimals, or an exponent for what is too small for them, as Keras prints numbers.
 fn number(value: f64) -> String {
-    if value.abs() > 1e-3 || !value.is_finite() || value == 0.0 {
+    if value.is_nan() {
+        return "nan".to_string();
+    }
+    if value.abs() > 1e-3 {
         return format!("{value:.4}");
     }
-    // Python writes 1.0000e-04 where Rust writes 1.0000e-4.
+    // Python writes 1.0000e-04 where Rust writes 1.0000e-4, and 0.0000e+00 where it writes 0.0000e0.
     let text = format!("{value:.4e}");
-    match text.split_once("e-") {
-        Some((digits, exponent)) => format!("{digits}e-{exponent:0>2}"),
+    match text.split_once('e') {
+        Some((digits, "0")) => format!("{digits}e+00"),
+        Some((digits, exponent)) => format!("{digits}e-{:0>2}", exponent.trim_start_matches('-')),
         None => text,
     }
 }
@@ -193,6 +197,8 @@ mod tests {
         assert_eq!(number(0.97123), "0.9712");
         assert_eq!(number(0.00012345), "1.2345e-04");
         assert_eq!(number(-2.5), "-2.5000");
+        assert_eq!(number(0.0), "0.0000e+00");
+        assert_eq!(number(f64::NAN), "nan");
         assert_eq!(short(Duration::from_micros(493)), "493us");
         assert_eq!(short(Duration::from_millis(52)), "52ms");
         assert_eq!(short(Duration::from_millis(2100)), "2s");
