@@ -76,9 +76,13 @@ mod keras {
         let (x, _) = data(10_000);
         let x = Data::from(x).scale(1.0 / 255.0).unwrap();
         let model = model();
+        let predict = || {
+            let options = Predict::new().batch_size(batch_size);
+            black_box(model.predict_with(&x, options).unwrap())
+        };
         bencher
             .counter(ItemsCount::new(10_000usize))
-            .bench_local(|| black_box(model.predict_batches(&x, batch_size).unwrap()));
+            .bench_local(predict);
     }
 }
 

@@ -34,6 +34,30 @@ pub(crate) enum Rows<'a> {
     Indices(&'a [u32]),
 }
 
+impl Rows<'static> {
+    /// `count` samples as ranges of at most `batch_size`.
+    pub(crate) fn batches(count: usize, batch_size: usize) -> impl Iterator<Item = Self> {
+        let starts = (0..count).step_by(batch_size);
+        starts.map(move |start| Self::Range {
+            start,
+            length: batch_size.min(count - start),
+        })
+    }
+}
+
+/// An error for batches without samples.
+pub(crate) fn check_batch_size(argument: &str, batch_size: usize) -> Result<()> {
+    if batch_size > 0 {
+        return Ok(());
+    }
+    Err(Error::argument(
+        argument,
+        "at least 1",
+        0,
+        "32 is Keras's default",
+    ))
+}
+
 impl From<Tensor> for Data {
     fn from(values: Tensor) -> Self {
         let sample_shape = values.dims().get(1..).unwrap_or_default().to_vec();

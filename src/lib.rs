@@ -37,8 +37,8 @@
 //! ```
 //!
 //! # Where things are
-//! - [`Sequential`]: the model, from `add` to `predict`; [`Fit`] and [`Evaluate`] are the options,
-//!   [`History`] and [`Logs`] what comes back.
+//! - [`Sequential`]: the model, from `add` to `predict`; [`Fit`], [`Evaluate`] and [`Predict`] are
+//!   the options, [`History`] and [`Logs`] what comes back.
 //! - [`Data`]: samples that stay bytes until a batch is gathered. Wherever samples or targets are
 //!   asked for, a `&Tensor` does as well.
 //! - [`layers`], [`activations`], [`initializers`], [`losses`], [`metrics`], [`optimizers`],
@@ -75,7 +75,7 @@ pub use data::Data;
 pub use datasets::to_categorical;
 pub use device::device;
 pub use error::{Error, Result};
-pub use model::{Sequential, Summary};
+pub use model::{Predict, Sequential, Summary};
 pub use training::{Evaluate, Fit, History, Logs};
 
 /// All that a program of the usual kind needs: `use candle_keras::prelude::*`.
@@ -89,6 +89,6 @@ pub mod prelude {
     };
     pub use crate::metrics::Accuracy;
     pub use crate::optimizers::{Adam, Sgd};
-    pub use crate::{Data, Evaluate, Fit, History, Logs, Sequential};
+    pub use crate::{Data, Evaluate, Fit, History, Logs, Predict, Sequential};
     pub use candle_core::{DType, Device, Tensor};
 }

@@ -420,7 +420,10 @@ fn options_out_of_range_are_named() {
     assert_eq!(error(Fit::new().batch_size(0)), batch_size);
     let options = Evaluate::new().batch_size(0).verbose(0);
     assert_eq!(text(model.evaluate_with(&x, &y, options)), batch_size);
-    assert_eq!(text(model.predict_batches(&x, 0)), batch_size);
+    assert_eq!(
+        text(model.predict_with(&x, Predict::new().batch_size(0))),
+        batch_size
+    );
     assert_eq!(
         error(Fit::new().validation_split(0.5).validation_batch_size(0)),
         "`validation_batch_size`: expected at least 1, got 0: 32 is Keras's default"

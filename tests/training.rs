@@ -477,9 +477,13 @@ fn any_number_of_samples_is_predicted_as_all_at_once() {
         let x = numbers(&[count, 6], "x");
         let outputs = model.predict(&x).unwrap();
         assert_eq!(outputs.dims(), [count, 3]);
-        let at_once = model.predict_batches(&x, count).unwrap();
+        let at_once = model
+            .predict_with(&x, Predict::new().batch_size(count))
+            .unwrap();
         assert_close("outputs", &flat(&outputs), &flat(&at_once), 1e-6, 1e-7);
-        let one_by_one = model.predict_batches(&x, 1).unwrap();
+        let one_by_one = model
+            .predict_with(&x, Predict::new().batch_size(1))
+            .unwrap();
         assert_close("outputs", &flat(&one_by_one), &flat(&at_once), 1e-6, 1e-7);
     }
 }

@@ -1,20 +1,22 @@
 //! A model: a chain of layers that is built, compiled, trained and asked.
 
+mod build;
 pub(crate) mod chain;
 mod names;
+mod predict;
 pub(crate) mod snapshot;
 mod summary;
 
+pub use predict::Predict;
 pub use summary::Summary;
 
 use crate::{
-    Data, Error, Result, data::Rows, error::of_samples, error::tuple, layers::Input, layers::Layer,
-    layers::known, losses::Loss, metrics::Metric, metrics::Metrics, optimizers::Optimizer,
-    optimizers::OptimizerState, seed, training::Counters, training::Logs,
-    training::progress::Progress, weights::Weight, weights::WeightBuilder,
+    Error, Result, error::tuple, layers::Layer, layers::known, losses::Loss, metrics::Metric,
+    metrics::Metrics, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
+    weights::Weight,
 };
-use candle_core::{DType, Device, Tensor};
-use chain::{Chain, Head, Node, blame};
+use candle_core::{DType, Tensor};
+use chain::{Chain, Head};
 
 /// Layers in a row, each taking what the one before gives.
 ///
@@ -82,135 +84,6 @@ impl Compiled {
 }
 
 impl Sequential {
-    /// A model without layers. The first to add is an [`Input`](crate::layers::Input).
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a layer at the end. A model that was built is taken apart, with its weights lost:
-    /// build and compile it again.
-    #[expect(clippy::should_implement_trait, reason = "Keras's name")]
-    pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
-        self.take_apart();
-        self.layers.push(layer.into());
-        self
-    }
-
-    /// Takes the layers out of the chain again, as if the model had never been built.
-    fn take_apart(&mut self) {
-        if let Some(chain) = self.chain.take() {
-            self.compiled = None;
-            self.progress = Trained::default();
-            self.layers.push(Box::new(Input::new(chain.input_shape)));
-            let layers = chain.nodes.into_iter().map(|node| node.layer);
-            self.layers.extend(layers);
-        }
-    }
-
-    /// The seed of all that is random: initial weights, shuffling, dropout. Without one, or with
-    /// `None`, `build` takes a fresh one, which [`current_seed`](Self::current_seed) tells.
-    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
-        self.seed = seed.into();
-        self
-    }
-
-    /// The type of the model's numbers: `DType::F32`, the default, or `DType::F64`, which is slow
-    /// and for checking gradients.
-    pub fn dtype(mut self, dtype: DType) -> Self {
-        self.dtype = Some(dtype);
-        self
-    }
-
-    /// Gives every layer its shapes, its name and its first weights, on `device`. A model that was
-    /// built starts anew, from first weights.
-    ///
-    /// # Errors
-    /// When there are no layers, an [`Input`](crate::layers::Input) is missing or misplaced, two
-    /// layers have one name, a layer's argument or shape does not fit, or candle cannot allocate.
-    pub fn build(mut self, device: &Device) -> Result<Self> {
-        self.take_apart();
-        let dtype = self.dtype.unwrap_or(DType::F32);
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            let advice = "leave it out for f32";
-            return Err(Error::argument(
-                "dtype",
-                "F32 or F64",
-                format!("{dtype:?}"),
-                advice,
-            ));
-        }
-        let seed = self.seed.unwrap_or_else(seed::fresh);
-        let input_shape = self.take_input()?;
-        let names = names::of(self.layers.iter());
-        if let Some(name) = names::duplicate(&names) {
-            let name = name.to_string();
-            return Err(Error::DuplicateName { name });
-        };
-        let mut nodes: Vec<Node> = Vec::with_capacity(names.len());
-        for (mut layer, name) in self.layers.drain(..).zip(names) {
-            let shape = nodes.last().map_or(&input_shape, |node| &node.output_shape);
-            let mut builder = WeightBuilder {
-                layer: &name,
-                device,
-                dtype,
-                seed,
-                weights: Vec::new(),
-            };
-            let built = layer.build(shape, &mut builder);
-            let weights = builder.weights;
-            let output_shape = built
-                .and_then(|()| layer.output_shape(shape))
-                .map_err(|error| blame(&name, layer.class_name(), error))?;
-            nodes.push(Node {
-                layer,
-                name,
-                weights,
-                output_shape,
-            });
-        }
-        self.chain = Some(Chain {
-            nodes,
-            input_shape,
-            device: device.clone(),
-            dtype,
-            seed,
-        });
-        Ok(self)
-    }
-
-    /// Takes the `Input` off the front of the layers and gives its shape.
-    fn take_input(&mut self) -> Result<Vec<usize>> {
-        let first = self.layers.first().ok_or(Error::NoLayers)?;
-        let Some(shape) = first.input_shape() else {
-            let first = first.name().unwrap_or(first.class_name()).to_string();
-            return Err(Error::NoInput { first });
-        };
-        let shape = shape.to_vec();
-        let later = self.layers.iter().skip(1);
-        if let Some(position) = later
-            .into_iter()
-            .position(|layer| layer.input_shape().is_some())
-        {
-            return Err(Error::MisplacedInput {
-                position: position + 1,
-            });
-        }
-        if self.layers.len() == 1 {
-            return Err(Error::NoLayers);
-        }
-        if shape.contains(&0) {
-            let advice = "give the lengths of a sample's axes, without the batch's";
-            return Err(Error::argument(
-                "Input",
-                "lengths of at least 1",
-                tuple(&shape),
-                advice,
-            ));
-        }
-        self.layers.remove(0);
-        Ok(shape)
-    }
-
     /// Makes the model ready to train: how weights change, what to make small, what to count.
     ///
     /// A softmax or sigmoid at the end is computed together with its cross-entropy.
@@ -248,65 +121,6 @@ impl Sequential {
     /// The table of layers, shapes and parameters, as Keras prints it.
     pub fn summary(&self) -> Summary {
         Summary::new(self)
-    }
-
-    /// The outputs for samples `x`, (n, output shape), in batches of 32. In a terminal a bar shows
-    /// how far it is, once it has taken a second.
-    ///
-    /// ```
-    /// use candle_keras::prelude::*;
-    /// # fn main() -> anyhow::Result<()> {
-    /// let model = Sequential::new()
-    ///     .add(Input::new(4))
-    ///     .add(Dense::new(3).activation(Softmax))
-    ///     .build(&Device::Cpu)?;
-    /// let x = Tensor::zeros((100, 4), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(model.predict(&x)?.dims(), [100, 3]);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// When the model is not built, or `x` is empty or of another sample shape than its `Input`.
-    pub fn predict(&self, x: impl Into<Data>) -> Result<Tensor> {
-        self.predict_batches(x, 32)
-    }
-
-    /// As [`predict`](Self::predict), in batches of `batch_size`.
-    ///
-    /// # Errors
-    /// As for [`predict`](Self::predict), and for a `batch_size` of 0.
-    pub fn predict_batches(&self, x: impl Into<Data>, batch_size: usize) -> Result<Tensor> {
-        let chain = self.built("predict")?;
-        let x = self.checked_input(x.into(), "x")?;
-        check_batch_size("batch_size", batch_size)?;
-        let mut progress = Progress::of_long_work(x.len().div_ceil(batch_size));
-        let outputs = batches(x.len(), batch_size).map(|rows| {
-            let x = x.gather(rows, chain.dtype, &chain.device)?;
-            progress.batch_end(|| Ok(Logs::default()))?;
-            chain.forward(&x, Head::Whole)
-        });
-        let outputs: Vec<Tensor> = outputs.collect::<Result<_>>()?;
-        progress.clear();
-        match &outputs[..] {
-            [all] => Ok(all.clone()),
-            _ => Ok(Tensor::cat(&outputs, 0)?),
-        }
-    }
-
-    /// What every layer gives for samples `x`, by the layer's name, in order.
-    ///
-    /// # Errors
-    /// As for [`predict`](Self::predict).
-    pub fn layer_outputs(&self, x: impl Into<Data>) -> Result<Vec<(String, Tensor)>> {
-        let chain = self.built("layer_outputs")?;
-        let x = self.checked_input(x.into(), "x")?;
-        let rows = Rows::Range {
-            start: 0,
-            length: x.len(),
-        };
-        let x = x.gather(rows, chain.dtype, &chain.device)?;
-        let names = chain.nodes.iter().map(|node| node.name.clone());
-        Ok(names.zip(chain.layer_outputs(&x)?).collect())
     }
 
     /// All weights, in the order of the layers: Keras's order, which files follow.
@@ -424,51 +238,4 @@ impl Sequential {
         self.built(method)?;
         self.compiled.as_ref().ok_or(Error::NotCompiled { method })
     }
-
-    /// `x` if it has samples of the model's input shape.
-    pub(crate) fn checked_input(&self, x: Data, argument: &'static str) -> Result<Data> {
-        if x.is_empty() {
-            return Err(Error::Empty { argument });
-        }
-        if x.sample_shape() == self.input_shape() {
-            return Ok(x);
-        }
-        let counts =
-            [x.sample_shape(), self.input_shape()].map(|shape| shape.iter().product::<usize>());
-        let advice = if counts[0] == counts[1] {
-            "the numbers are as many, so Data::flatten() or a Flatten layer may be missing"
-        } else if x.tensor().dims() == self.input_shape() {
-            "the axis of the samples is missing: one sample is x.unsqueeze(0)?"
-        } else {
-            "give samples of the shape of the model's Input"
-        };
-        Err(Error::Samples {
-            argument,
-            expected: of_samples(self.input_shape()),
-            got: x.shape_text(),
-            advice: advice.to_string(),
-        })
-    }
-}
-
-/// `count` samples as ranges of at most `batch_size`.
-pub(crate) fn batches(count: usize, batch_size: usize) -> impl Iterator<Item = Rows<'static>> {
-    (0..count)
-        .step_by(batch_size)
-        .map(move |start| Rows::Range {
-            start,
-            length: batch_size.min(count - start),
-        })
-}
-
-pub(crate) fn check_batch_size(argument: &str, batch_size: usize) -> Result<()> {
-    if batch_size > 0 {
-        return Ok(());
-    }
-    Err(Error::argument(
-        argument,
-        "at least 1",
-        0,
-        "32 is Keras's default",
-    ))
 }

@@ -1,7 +1,7 @@
 use super::{Counters, Logs, pairs::Pairs, progress::Progress, progress::Verbosity};
 use crate::{
     Data, Result, Sequential,
-    model::{batches, check_batch_size},
+    data::{Rows, check_batch_size},
 };
 
 /// How to evaluate: `Evaluate::new().batch_size(1000).verbose(0)`.
@@ -89,7 +89,7 @@ impl Sequential {
     ) -> Result<Logs> {
         let chain = self.built("evaluate")?;
         let mut counters = Counters::new(&self.compiled("evaluate")?.metrics);
-        for rows in batches(pairs.len(), batch_size) {
+        for rows in Rows::batches(pairs.len(), batch_size) {
             let (x, y) = pairs.gather(rows, chain)?;
             self.test_step(&x, &y, &mut counters)?;
             each(&mut counters)?;

@@ -2,8 +2,8 @@ use super::{Counters, History, Logs, pairs::Pairs, progress::Progress, progress:
 use crate::{
     Data, Error, Result, Sequential,
     callbacks::Callback,
-    data::Rows,
-    model::{check_batch_size, snapshot::Snapshot, snapshot::all_finite},
+    data::{Rows, check_batch_size},
+    model::{snapshot::Snapshot, snapshot::all_finite},
     seed::Stream,
 };
 

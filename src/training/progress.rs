@@ -63,8 +63,12 @@ impl Progress {
     }
 
     /// A bar that is seen only in a terminal and while long work lasts, and leaves nothing behind.
-    pub(crate) fn of_long_work(steps: usize) -> Self {
-        let mut progress = Self::new(Verbosity::Bar, steps);
+    pub(crate) fn of_long_work(verbosity: Verbosity, steps: usize) -> Self {
+        let shown = match verbosity {
+            Verbosity::Silent => Verbosity::Silent,
+            Verbosity::Bar | Verbosity::Line => Verbosity::Bar,
+        };
+        let mut progress = Self::new(shown, steps);
         progress.drawn += LONG;
         progress
     }
