@@ -92,7 +92,7 @@ impl ActivationFunction {
         }
         let width = x.dim(D::Minus1)?;
         ops::write(&x, |numbers| {
-            ops::activation::apply(*self, numbers, width);
+            ops::vectorized(|| ops::activation::apply(*self, numbers, width));
             Ok(())
         })?;
         Ok(x)
@@ -115,7 +115,9 @@ impl ActivationFunction {
             let width = output.dim(D::Minus1)?;
             ops::read(output, |output| {
                 ops::write(&before, |gradient| {
-                    ops::activation::apply_gradient(*self, output, gradient, width);
+                    ops::vectorized(|| {
+                        ops::activation::apply_gradient(*self, output, gradient, width);
+                    });
                     Ok(())
                 })
             })?;

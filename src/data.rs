@@ -1,6 +1,6 @@
 //! Samples on their way into a model: a tensor, and how its numbers become the model's.
 
-use crate::{Error, Result, error::tuple};
+use crate::{Error, Result, error::tuple, ops};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 
 /// Samples along the first axis, kept in the type they came in (bytes stay bytes) and turned into
@@ -255,12 +255,11 @@ impl Data {
         let mut numbers = Vec::with_capacity(length * width);
         match storage {
             CpuStorage::U8(bytes) => {
-                // A byte has 256 values: each is rounded once, from f64, so that b·(1/255) is
-                // the f32 nearest to b/255.
-                let table: [f32; 256] =
-                    std::array::from_fn(|byte| (byte as f64 * self.scale + self.offset) as f32);
+                // In f64, rounded once, so that b·(1/255) is the f32 nearest to b/255.
+                let (scale, offset) = (self.scale, self.offset);
+                let number = |byte: &u8| (f64::from(*byte) * scale + offset) as f32;
                 for_each_row(&bytes[start..], rows, width, |row| {
-                    numbers.extend(row.iter().map(|byte| table[usize::from(*byte)]));
+                    ops::vectorized(|| numbers.extend(row.iter().map(number)));
                 });
             }
             CpuStorage::F32(values) if (self.scale, self.offset) == (1.0, 0.0) => {
@@ -271,7 +270,8 @@ impl Data {
             CpuStorage::F32(values) => {
                 let (scale, offset) = (self.scale as f32, self.offset as f32);
                 for_each_row(&values[start..], rows, width, |row| {
-                    numbers.extend(row.iter().map(|value| value * scale + offset));
+                    let scaled = row.iter().map(|value| value * scale + offset);
+                    ops::vectorized(|| numbers.extend(scaled));
                 });
             }
             _ => return None,

@@ -3,6 +3,7 @@
 use crate::activations::ActivationFunction;
 
 /// Replaces every number by its activation; softmax over rows of `width`.
+#[inline(always)]
 pub(crate) fn apply(function: ActivationFunction, numbers: &mut [f32], width: usize) {
     match function {
         ActivationFunction::Linear => {}
@@ -23,6 +24,7 @@ pub(crate) fn apply(function: ActivationFunction, numbers: &mut [f32], width: us
 
 /// Multiplies `gradient`, of the loss with respect to the activation's output, by the
 /// activation's derivative, which is found from that output alone.
+#[inline(always)]
 pub(crate) fn apply_gradient(
     function: ActivationFunction,
     output: &[f32],
@@ -59,12 +61,14 @@ pub(crate) fn apply_gradient(
 }
 
 /// 1 / (1 + e⁻ˣ): 0 and 1, never NaN, where e⁻ˣ overflows or vanishes.
+#[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
 /// Replaces a row by its softmax. The greatest number is subtracted first, so that no exponential
 /// overflows.
+#[inline(always)]
 pub(crate) fn softmax(row: &mut [f32]) {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
@@ -75,12 +79,14 @@ pub(crate) fn softmax(row: &mut [f32]) {
     map(row, |x| x / sum);
 }
 
+#[inline(always)]
 fn map(numbers: &mut [f32], function: impl Fn(f32) -> f32) {
     for x in numbers {
         *x = function(*x);
     }
 }
 
+#[inline(always)]
 fn zip(output: &[f32], gradient: &mut [f32], function: impl Fn(f32, f32) -> f32) {
     for (y, g) in output.iter().zip(gradient) {
         *g = function(*y, *g);

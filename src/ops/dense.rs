@@ -1,6 +1,6 @@
 //! A dense layer's forward pass and gradients on numbers in memory.
 
-use super::{activation, matmul::Matrix};
+use super::{activation, matmul::Matrix, vectorized};
 use crate::activations::ActivationFunction;
 
 /// f(x·W + b) for rows `x`, a kernel of `units` columns and perhaps a bias. The bias is added and
@@ -14,14 +14,16 @@ pub(crate) fn forward(
 ) -> Vec<f32> {
     let kernel = Matrix::new(kernel, units); // (features, units)
     let mut outputs = Matrix::new(x, kernel.rows()).times(kernel); // (rows, units)
-    for row in outputs.chunks_exact_mut(units) {
-        if let Some(bias) = bias {
-            for (x, b) in row.iter_mut().zip(bias) {
-                *x += b;
+    vectorized(|| {
+        for row in outputs.chunks_exact_mut(units) {
+            if let Some(bias) = bias {
+                for (x, b) in row.iter_mut().zip(bias) {
+                    *x += b;
+                }
             }
+            activation::apply(function, row, units);
         }
-        activation::apply(function, row, units);
-    }
+    });
     outputs
 }
 
@@ -35,11 +37,13 @@ pub(crate) fn kernel_gradient(x: &[f32], gradient: &[f32], units: usize) -> Vec<
 /// The sum of the rows of `units` numbers: the bias's gradient.
 pub(crate) fn bias_gradient(gradient: &[f32], units: usize) -> Vec<f32> {
     let mut sums = vec![0.0; units];
-    for row in gradient.chunks_exact(units) {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum += x;
+    vectorized(|| {
+        for row in gradient.chunks_exact(units) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += x;
+            }
         }
-    }
+    });
     sums
 }
 

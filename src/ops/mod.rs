@@ -8,6 +8,9 @@ pub(crate) mod cross_entropy;
 pub(crate) mod dense;
 mod matmul;
 pub(crate) mod update;
+mod vectorized;
+
+pub(crate) use vectorized::vectorized;
 
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Storage, Tensor};

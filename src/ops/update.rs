@@ -1,10 +1,14 @@
 //! Optimizer updates, one pass each over a weight and its slots.
 
+use super::vectorized;
+
 /// Plain gradient descent: w ← w - η·g.
 pub(crate) fn descend(weight: &mut [f32], gradient: &[f32], learning_rate: f32) {
-    for (w, g) in weight.iter_mut().zip(gradient) {
-        *w -= learning_rate * g;
-    }
+    vectorized(|| {
+        for (w, g) in weight.iter_mut().zip(gradient) {
+            *w -= learning_rate * g;
+        }
+    });
 }
 
 /// Gradient descent with momentum μ: m ← μ·m - η·g, then w ← w + m, or with Nesterov's momentum
@@ -17,11 +21,13 @@ pub(crate) fn descend_with_momentum(
     momentum: f32,
     nesterov: bool,
 ) {
-    for ((w, g), m) in weight.iter_mut().zip(gradient).zip(velocity) {
-        let step = learning_rate * g;
-        *m = momentum * *m - step;
-        *w += if nesterov { momentum * *m - step } else { *m };
-    }
+    vectorized(|| {
+        for ((w, g), m) in weight.iter_mut().zip(gradient).zip(velocity) {
+            let step = learning_rate * g;
+            *m = momentum * *m - step;
+            *w += if nesterov { momentum * *m - step } else { *m };
+        }
+    });
 }
 
 /// Adam's constants of one step; see [`Adam`](crate::optimizers::Adam) for what they are.
@@ -41,10 +47,12 @@ pub(crate) fn adam(
     velocity: &mut [f32],
     step: AdamStep,
 ) {
-    let slots = momentum.iter_mut().zip(velocity);
-    for ((w, g), (m, v)) in weight.iter_mut().zip(gradient).zip(slots) {
-        *m += (g - *m) * step.one_minus_beta_1;
-        *v += (g * g - *v) * step.one_minus_beta_2;
-        *w -= *m * step.alpha / (v.sqrt() + step.epsilon);
-    }
+    vectorized(|| {
+        let slots = momentum.iter_mut().zip(velocity);
+        for ((w, g), (m, v)) in weight.iter_mut().zip(gradient).zip(slots) {
+            *m += (g - *m) * step.one_minus_beta_1;
+            *v += (g * g - *v) * step.one_minus_beta_2;
+            *w -= *m * step.alpha / (v.sqrt() + step.epsilon);
+        }
+    });
 }
