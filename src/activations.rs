@@ -70,17 +70,28 @@ impl ActivationFunction {
             Sigmoid => {
                 // e^-|x| never overflows, so that neither value nor gradient meets ∞·0.
                 let e = x.abs()?.neg()?.exp()?;
-                let above = x.ge(0f64)?.where_cond(&e.ones_like()?, &e)?;
+                let above = x.ge(&x.zeros_like()?)?.where_cond(&e.ones_like()?, &e)?;
                 (above / (e + 1.0)?)?
             }
             // Not candle's relu, whose gradient at 0 is 1. "Not ≤ 0" lets a NaN through, to be
-            // seen in the loss.
-            Relu => x.le(0f64)?.where_cond(&x.zeros_like()?, x)?,
+            // seen in the loss. Compared with a tensor, as a number would be sent to the device.
+            Relu => {
+                let zeros = x.zeros_like()?;
+                x.le(&zeros)?.where_cond(&zeros, x)?
+            }
             Tanh => x.tanh()?,
             LeakyRelu { negative_slope } => {
-                x.gt(0f64)?.where_cond(x, &x.affine(negative_slope, 0.0)?)?
+                let below = x.affine(negative_slope, 0.0)?;
+                x.gt(&x.zeros_like()?)?.where_cond(x, &below)?
             }
-            Elu { alpha } => x.elu(alpha)?,
+            Elu { alpha } => {
+                // eˣ - 1 = 2t / (1 - t) with t = tanh(x/2), which keeps its digits near 0.
+                let zeros = x.zeros_like()?;
+                let above = x.gt(&zeros)?;
+                let t = (above.where_cond(&zeros, x)? / 2.0)?.tanh()?;
+                let below = ((&t * (2.0 * alpha))? / (1.0 - &t)?)?;
+                above.where_cond(x, &below)?
+            }
             Softmax => candle_nn::ops::softmax(x, D::Minus1)?,
         })
     }
@@ -124,19 +135,19 @@ impl ActivationFunction {
             return Ok(before);
         }
         let decides = input.unwrap_or(output);
+        let zeros = decides.zeros_like()?;
+        let above = decides.gt(&zeros)?;
         Ok(match *self {
             Linear => gradient.clone(),
             Sigmoid => (gradient * (output * (1.0 - output)?)?)?,
-            Relu => decides
-                .gt(0f64)?
-                .where_cond(gradient, &gradient.zeros_like()?)?,
+            Relu => above.where_cond(gradient, &zeros)?,
             Tanh => (gradient * (1.0 - output.sqr()?)?)?,
-            LeakyRelu { negative_slope } => decides
-                .gt(0f64)?
-                .where_cond(gradient, &gradient.affine(negative_slope, 0.0)?)?,
+            LeakyRelu { negative_slope } => {
+                above.where_cond(gradient, &gradient.affine(negative_slope, 0.0)?)?
+            }
             Elu { alpha } => {
                 let below = (gradient * (output + alpha)?)?;
-                decides.gt(0f64)?.where_cond(gradient, &below)?
+                above.where_cond(gradient, &below)?
             }
             Softmax => {
                 let along = (output * gradient)?.sum_keepdim(D::Minus1)?;

@@ -114,17 +114,17 @@ impl Data {
     /// # Errors
     /// When `factor` is not finite.
     pub fn scale(mut self, factor: f64) -> Result<Self> {
-        if !factor.is_finite() {
-            return Err(Error::argument(
-                "scale",
-                "a finite number",
-                factor,
-                "1.0 / 255.0 maps bytes to 0..1",
-            ));
-        }
         self.scale *= factor;
         self.offset *= factor;
-        Ok(self)
+        if factor.is_finite() && self.scale.is_finite() && self.offset.is_finite() {
+            return Ok(self);
+        }
+        Err(Error::argument(
+            "scale",
+            "a number that keeps the data finite",
+            factor,
+            "1.0 / 255.0 maps bytes to 0..1",
+        ))
     }
 
     /// Subtracts `mean` from every number, then divides by `deviation` (PyTorch's `Normalize`).
@@ -140,7 +140,7 @@ impl Data {
                 "give the mean of the training data",
             ));
         }
-        if !(deviation.is_finite() && deviation > 0.0) {
+        if !(deviation.is_finite() && deviation > 0.0 && deviation.recip().is_finite()) {
             return Err(Error::argument(
                 "deviation",
                 "a finite number above 0",
@@ -372,7 +372,7 @@ mod tests {
         let text = |result: Result<Data>| result.unwrap_err().to_string();
         assert_eq!(
             text(bytes().scale(f64::NAN)),
-            "`scale`: expected a finite number, got NaN: 1.0 / 255.0 maps bytes to 0..1"
+            "`scale`: expected a number that keeps the data finite, got NaN: 1.0 / 255.0 maps bytes to 0..1"
         );
         assert_eq!(
             text(bytes().normalize(0.0, 0.0)),

@@ -1,7 +1,10 @@
-//! Every error of the crate, and every text that it shows.
+//! Every error of the crate.
 //!
-//! A message says which layer or argument is meant, what was expected, what came, and what to do.
+//! A message says which layer or argument is meant, what was expected, what came, and what to do. It
+//! holds the message of the error behind it, which is not given as a source as well: a program that
+//! prints a chain of errors would show it twice.
 
+use crate::History;
 use std::path::PathBuf;
 
 /// The crate's result type.
@@ -45,15 +48,14 @@ pub enum Error {
     },
 
     /// An error inside a layer, with the layer's name.
-    #[error("layer `{layer}` ({class_name}): {source}")]
+    #[error("layer `{layer}` ({class_name}): {error}")]
     Layer {
         /// The layer's name in the model.
         layer: String,
         /// The layer's class, as in Keras.
         class_name: String,
         /// What went wrong.
-        #[source]
-        source: Box<Error>,
+        error: Box<Error>,
     },
 
     /// A shape that a layer cannot take.
@@ -158,6 +160,17 @@ pub enum Error {
         kept: String,
         /// What to do.
         advice: &'static str,
+        /// The epochs before this one.
+        history: Box<History>,
+    },
+
+    /// A method that was called from a callback while `fit` runs.
+    #[error(
+        "`{method}` was called from a callback while fit runs: call it after fit, and use model.stop_training() to end fit early"
+    )]
+    InFit {
+        /// The method that was called.
+        method: &'static str,
     },
 
     /// A weight or input that a layer's `forward`, or outputs that a loss's `call`, cuts off.
@@ -211,13 +224,12 @@ pub enum Error {
     },
 
     /// A file that could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        #[source]
-        source: std::io::Error,
+        error: std::io::Error,
     },
 
     /// A device that is not there.
@@ -233,11 +245,11 @@ pub enum Error {
 
     /// An error in the data to validate on.
     #[error("validation_data: {0}")]
-    ValidationData(#[source] Box<Error>),
+    ValidationData(Box<Error>),
 
     /// A callback's own error.
     #[error("callback: {0}")]
-    Callback(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Callback(Box<dyn std::error::Error + Send + Sync>),
 
     /// An error of candle's.
     #[error(transparent)]
@@ -272,6 +284,15 @@ impl Error {
             advice: advice.into(),
         }
     }
+}
+
+/// The names to choose from, for a message: `` expected one of `a`, `b` ``.
+pub(crate) fn known<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return "there are none".to_string();
+    }
+    format!("expected one of {}", names.join(", "))
 }
 
 /// A shape as Keras prints it: `(None, 28, 28)`, where `None` stands for the batch.

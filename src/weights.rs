@@ -1,6 +1,8 @@
 //! A layer's weights, named and in order.
 
-use crate::{Error, Result, initializers::Initializer, seed::Stream};
+use crate::{
+    Error, Result, error::tuple, initializers::Initializer, ops::all_finite, seed::Stream,
+};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// One weight: a tensor that a layer keeps from step to step.
@@ -29,14 +31,37 @@ impl Weight {
         self.trainable
     }
 
-    /// candle's variable, which autograd tracks and `set` changes.
-    pub fn variable(&self) -> &Var {
+    /// A copy of its numbers as they are now.
+    ///
+    /// # Errors
+    /// When candle cannot allocate.
+    pub fn copy(&self) -> Result<Tensor> {
+        Ok(self.value.force_contiguous()?)
+    }
+
+    /// Gives it new numbers.
+    ///
+    /// # Errors
+    /// When the shape is another, or a number is not finite.
+    pub(crate) fn set(&self, values: &Tensor) -> Result<()> {
+        if values.shape() != self.value.shape() {
+            let advice = "give as many numbers as the weight has, in its shape";
+            let (expected, got) = (tuple(self.value.dims()), tuple(values.dims()));
+            return Err(Error::argument(&self.path, expected, got, advice));
+        }
+        check_finite(&self.path, values)?;
+        let values = values.to_device(self.value.device())?;
+        let values = values.to_dtype(self.value.dtype())?.force_contiguous()?;
+        Ok(self.variable.set(&values.detach())?)
+    }
+
+    /// candle's variable, which autograd tracks.
+    pub(crate) fn variable(&self) -> &Var {
         &self.variable
     }
 
     /// Its numbers as they are now and will be: the tensor changes with every training step.
-    /// `copy()` keeps them.
-    pub fn value(&self) -> &Tensor {
+    pub(crate) fn value(&self) -> &Tensor {
         &self.value
     }
 
@@ -112,6 +137,7 @@ impl WeightBuilder<'_> {
             ));
         }
         let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
+        check_finite(&path, &values)?;
         let variable = Var::from_tensor(&values)?;
         self.weights.push(Weight {
             name: name.to_string(),
@@ -122,4 +148,18 @@ impl WeightBuilder<'_> {
         });
         Ok(())
     }
+}
+
+/// An error for numbers that no weight can start with.
+fn check_finite(path: &str, values: &Tensor) -> Result<()> {
+    if all_finite(values)? {
+        return Ok(());
+    }
+    let advice = "training could not mend it";
+    Err(Error::argument(
+        path,
+        "finite numbers",
+        "NaN or an infinite one",
+        advice,
+    ))
 }

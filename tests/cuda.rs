@@ -78,7 +78,7 @@ fn run(mut model: Sequential, x: &Data, y: &Tensor) -> Outcome {
         outputs: model.predict(x).unwrap(),
         weights: model
             .weights()
-            .map(|weight| weight.value().copy().unwrap())
+            .map(|weight| weight.copy().unwrap())
             .collect(),
     }
 }
@@ -134,7 +134,12 @@ fn on_a_gpu_too_the_same_seed_gives_the_same_first_weights() {
     let Some(gpu) = gpu() else { return };
     let (here, there) = (classifier(&Device::Cpu), classifier(&gpu));
     for (here, there) in here.weights().zip(there.weights()) {
-        assert_eq!(flat(here.value()), flat(there.value()), "{}", here.path());
+        assert_eq!(
+            flat(&here.copy().unwrap()),
+            flat(&there.copy().unwrap()),
+            "{}",
+            here.path()
+        );
     }
 }
 
@@ -204,7 +209,10 @@ fn on_a_gpu_a_number_that_is_not_finite_is_told_with_its_own_step_and_leaves_no_
     };
     let options = || Fit::new().batch_size(4).verbose(0);
     let weights = |model: &Sequential| -> Vec<f64> {
-        model.weights().flat_map(|w| flat(w.value())).collect()
+        model
+            .weights()
+            .flat_map(|w| flat(&w.copy().unwrap()))
+            .collect()
     };
     let mut untouched = build();
     untouched.fit(&x, &y, options()).unwrap();

@@ -469,7 +469,13 @@ fn whole_programs_train_step_by_step_as_in_keras() {
         }
         for (weight, expected) in model.weights().zip(&program.final_weights) {
             let what = format!("{} {}", program.name, weight.path());
-            assert_close(&what, &flat(weight.value()), &expected.data, 1e-4, 1e-6);
+            assert_close(
+                &what,
+                &flat(&weight.copy().unwrap()),
+                &expected.data,
+                1e-4,
+                1e-6,
+            );
         }
         let scores = model.evaluate_with(&x, &y, Evaluate::new().batch_size(8).verbose(0));
         assert_logs(

@@ -56,9 +56,9 @@ pub(super) struct IdxFile {
 impl IdxFile {
     /// Opens a file, packed by gzip where its name ends in `.gz`, and reads its header.
     pub(super) fn open(path: &Path, kind: Kind) -> Result<Self> {
-        let unreadable = |source| Error::File {
+        let unreadable = |error| Error::File {
             path: path.to_path_buf(),
-            source,
+            error,
         };
         let file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
@@ -123,7 +123,7 @@ impl IdxFile {
                 .and_then(|length| values.try_reserve_exact(length).ok())
                 .ok_or_else(|| Error::File {
                     path: self.path.clone(),
-                    source: ErrorKind::OutOfMemory.into(),
+                    error: ErrorKind::OutOfMemory.into(),
                 })?;
         }
         let got = self.take(self.values, &mut values)?;
@@ -188,7 +188,7 @@ impl IdxFile {
             }
             _ => Error::File {
                 path: self.path.clone(),
-                source,
+                error: source,
             },
         }
     }

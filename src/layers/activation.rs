@@ -52,7 +52,7 @@ impl Layer for Activation {
         "Activation"
     }
 
-    fn name(&self) -> Option<&str> {
+    fn given_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
@@ -82,7 +82,7 @@ impl Layer for Activation {
         Some(self)
     }
 
-    fn activation(&self) -> ActivationFunction {
+    fn final_activation(&self) -> ActivationFunction {
         self.function
     }
 }

@@ -171,7 +171,7 @@ impl Layer for Dense {
         "Dense"
     }
 
-    fn name(&self) -> Option<&str> {
+    fn given_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
@@ -224,7 +224,7 @@ impl Layer for Dense {
         Some(self)
     }
 
-    fn activation(&self) -> ActivationFunction {
+    fn final_activation(&self) -> ActivationFunction {
         self.activation
     }
 }

@@ -42,7 +42,7 @@ impl Dropout {
     }
 
     /// 0 for what is dropped, 1 / (1 - rate) for what is kept.
-    fn mask(&self, inputs: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+    fn mask(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let mut stream = pass.stream();
         let (rate, kept) = (self.rate as f32, (1.0 / (1.0 - self.rate)) as f32);
         let factors: Vec<f32> = (0..inputs.elem_count())
@@ -58,7 +58,7 @@ impl Layer for Dropout {
         "Dropout"
     }
 
-    fn name(&self) -> Option<&str> {
+    fn given_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 

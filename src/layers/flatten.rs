@@ -42,7 +42,7 @@ impl Layer for Flatten {
         "Flatten"
     }
 
-    fn name(&self) -> Option<&str> {
+    fn given_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 

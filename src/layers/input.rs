@@ -22,6 +22,11 @@ impl Input {
             shape: shape.into().into_dims(),
         }
     }
+
+    /// The shape of one sample.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
 }
 
 impl Layer for Input {
@@ -29,8 +34,8 @@ impl Layer for Input {
         "InputLayer"
     }
 
-    fn input_shape(&self) -> Option<&[usize]> {
-        Some(&self.shape)
+    fn as_input(&self) -> Option<&Input> {
+        Some(self)
     }
 
     fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {

@@ -13,7 +13,7 @@ pub use flatten::Flatten;
 pub use input::Input;
 
 use crate::{
-    Error, Result, activations::ActivationFunction, seed::Stream, weights::Weight,
+    Error, Result, activations::ActivationFunction, error::known, seed::Stream, weights::Weight,
     weights::WeightBuilder,
 };
 use candle_core::Tensor;
@@ -59,13 +59,14 @@ pub trait Layer: Debug + Send + Sync {
     /// The class's name as the summary shows it: `Dense`. The layer's own name is made from it.
     fn class_name(&self) -> &str;
 
-    /// The name that its user gave it, if any.
-    fn name(&self) -> Option<&str> {
+    /// The name that its user gave it, if any; it has no `/`.
+    fn given_name(&self) -> Option<&str> {
         None
     }
 
-    /// The shape of one sample, for an [`Input`] alone.
-    fn input_shape(&self) -> Option<&[usize]> {
+    /// Itself, for an [`Input`] alone.
+    #[doc(hidden)]
+    fn as_input(&self) -> Option<&Input> {
         None
     }
 
@@ -95,10 +96,10 @@ pub trait Layer: Debug + Send + Sync {
         None
     }
 
-    /// The activation that ends `forward` and that `forward` leaves off when
-    /// [`Pass::without_activation`] says so. A model asks for that in its last layer, to compute
-    /// a cross-entropy from the logits.
-    fn activation(&self) -> ActivationFunction {
+    /// The activation that ends `forward`, for a layer whose `forward` leaves it off when
+    /// [`Pass::without_activation`] says so, and for no other. A model asks for that in its last
+    /// layer, to compute a cross-entropy from the logits.
+    fn final_activation(&self) -> ActivationFunction {
         ActivationFunction::Linear
     }
 }
@@ -130,6 +131,9 @@ pub struct Pass<'a> {
     pub(crate) seed: u64,
     pub(crate) without_activation: bool,
     pub(crate) kept: Vec<Tensor>,
+    /// Whether the layer's own updates of its weights are taken.
+    pub(crate) updates: bool,
+    pub(crate) streams: u64,
 }
 
 impl Pass<'_> {
@@ -151,16 +155,37 @@ impl Pass<'_> {
         self.step.is_some()
     }
 
-    /// This layer's random numbers for this step, from the model's seed.
-    pub fn stream(&self) -> Stream {
-        Stream::new(
-            self.seed,
-            &format!("layers/{}", self.layer),
-            self.step.unwrap_or(0),
-        )
+    /// This layer's random numbers for this step, from the model's seed; other ones with each call.
+    pub fn stream(&mut self) -> Stream {
+        self.streams += 1;
+        let name = format!("layers/{}/{}", self.layer, self.streams);
+        Stream::new(self.seed, &name, self.step.unwrap_or(0))
     }
 
-    /// Whether to leave off the layer's [`Layer::activation`].
+    /// Gives a weight that is not trained its next numbers, such as a moving mean's. Does nothing
+    /// outside `fit`.
+    ///
+    /// # Errors
+    /// When the layer has no such weight, training changes it, or the shape is another.
+    pub fn update(&self, name: &str, values: &Tensor) -> Result<()> {
+        let weight = find_weight(self.weights, name)?;
+        if weight.trainable() {
+            let expected = "a weight that add_non_trainable added";
+            let advice = "the optimizer changes the others";
+            return Err(Error::argument(
+                name,
+                expected,
+                "a trainable weight",
+                advice,
+            ));
+        }
+        if !self.updates {
+            return Ok(());
+        }
+        weight.set(values)
+    }
+
+    /// Whether to leave off the layer's [`Layer::final_activation`].
     pub fn without_activation(&self) -> bool {
         self.without_activation
     }
@@ -227,13 +252,4 @@ fn find_weight<'a>(weights: &'a [Weight], name: &str) -> Result<&'a Weight> {
         name: name.to_string(),
         known: known(weights.iter().map(Weight::name)),
     })
-}
-
-/// The names to choose from, for a message: `` expected one of `a`, `b` ``.
-pub(crate) fn known<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    if names.is_empty() {
-        return "there are none".to_string();
-    }
-    format!("expected one of {}", names.join(", "))
 }

@@ -10,7 +10,9 @@ pub use categorical_crossentropy::CategoricalCrossentropy;
 pub use mean_squared_error::MeanSquaredError;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
 
-use crate::{Data, Error, Result, activations::ActivationFunction, error::of_samples, ops};
+use crate::{
+    Data, Error, Result, activations::ActivationFunction, error::of_samples, error::tuple, ops,
+};
 use candle_core::{D, Tensor, Var};
 use std::fmt::Debug;
 
@@ -94,11 +96,21 @@ pub(crate) fn differentiate(
     y_true: &Tensor,
     y_pred: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
-    if let Some(both) = loss.losses_and_gradient(y_true, y_pred)? {
-        return Ok(both);
+    if let Some((losses, gradient)) = loss.losses_and_gradient(y_true, y_pred)? {
+        check_losses(loss, &losses, y_pred)?;
+        if gradient.dims() != y_pred.dims() {
+            return Err(Error::argument(
+                format!("gradient of the loss `{}`", loss.name()),
+                format!("the outputs' shape {}", tuple(y_pred.dims())),
+                tuple(gradient.dims()),
+                "mend the loss's losses_and_gradient",
+            ));
+        }
+        return Ok((losses, gradient));
     }
     let variable = Var::from_tensor(y_pred)?;
     let losses = loss.call(y_true, variable.as_tensor())?;
+    check_losses(loss, &losses, y_pred)?;
     let gradient = losses.sum_all()?.backward()?.remove(&variable);
     match gradient {
         Some(gradient) => Ok((losses.detach(), gradient)),
@@ -110,6 +122,30 @@ pub(crate) fn differentiate(
     }
 }
 
+/// A batch's losses, without a gradient.
+pub(crate) fn values(loss: &dyn Loss, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+    let losses = match loss.losses_and_gradient(y_true, y_pred)? {
+        Some((losses, _)) => losses,
+        None => loss.call(y_true, y_pred)?,
+    };
+    check_losses(loss, &losses, y_pred)?;
+    Ok(losses)
+}
+
+/// An error unless there is a loss for every sample: an epoch's loss is the mean over samples, and
+/// a batch's mean in their place would count a smaller last batch as much as the others.
+fn check_losses(loss: &dyn Loss, losses: &Tensor, y_pred: &Tensor) -> Result<()> {
+    if losses.dims().first() == y_pred.dims().first() {
+        return Ok(());
+    }
+    Err(Error::argument(
+        format!("losses of `{}`", loss.name()),
+        format!("one for each of {} samples", y_pred.dims()[0]),
+        format!("shape {}", tuple(losses.dims())),
+        "leave the mean over samples to the training: take it over the last axis only",
+    ))
+}
+
 /// Losses and gradient by a fused operation on (targets, logits, width).
 fn fused(
     y_true: &Tensor,
@@ -117,6 +153,15 @@ fn fused(
     operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
 ) -> Result<Option<(Tensor, Tensor)>> {
     let width = logits.dim(D::Minus1)?;
+    let rows = logits.elem_count() / width.max(1);
+    if ![logits.elem_count(), rows].contains(&y_true.elem_count()) {
+        return Err(Error::Samples {
+            argument: "y_true",
+            expected: tuple(logits.dims()),
+            got: tuple(y_true.dims()),
+            advice: "give a target for every output, or a label for every row".to_string(),
+        });
+    }
     let (losses, gradient) = ops::read(y_true, |y| {
         ops::read(logits, |z| Ok(operation(y, z, width)))
     })?;
@@ -150,7 +195,11 @@ pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<
         [rest @ .., 1] => rest.to_vec(),
         all => all.to_vec(),
     };
-    if !output_shape.is_empty() && bare(y_true.sample_shape()) == bare(output_shape) {
+    if output_shape.is_empty() {
+        let advice = "end the model with a layer whose outputs have an axis, such as Dense";
+        return Err(target_error(y_true, &[1], advice));
+    }
+    if bare(y_true.sample_shape()) == bare(output_shape) {
         return Ok(());
     }
     Err(target_error(

@@ -90,15 +90,7 @@ impl Loss for SparseCategoricalCrossentropy {
         // Once before training, so that no step has to look.
         let values = y_true.gather(rows, DType::F32, &Device::Cpu)?;
         let labels = values.flatten_all()?.to_vec1::<f32>()?;
-        let fits = |label: &f32| label.fract() == 0.0 && (0.0..classes as f32).contains(label);
-        match labels.iter().position(|label| !fits(label)) {
-            None => Ok(()),
-            Some(index) => Err(Error::Label {
-                label: f64::from(labels[index]),
-                sample: index / shape.iter().product::<usize>().max(1),
-                classes,
-            }),
-        }
+        check_labels(&labels, classes, shape.iter().product())
     }
 
     fn losses_and_gradient(
@@ -111,6 +103,7 @@ impl Loss for SparseCategoricalCrossentropy {
         }
         let width = y_pred.dim(D::Minus1)?;
         if ops::in_memory(&[y_true, y_pred]) {
+            check_labels(&ops::read(y_true, |labels| Ok(labels.to_vec()))?, width, 1)?;
             return fused(y_true, y_pred, ops::cross_entropy::sparse);
         }
         let classes = Tensor::arange(0u32, width as u32, y_pred.device())?;
@@ -133,4 +126,18 @@ fn labels(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
         return Ok(labels.unsqueeze(labels.rank())?);
     }
     Ok(labels)
+}
+
+/// An error unless every label is a whole number below `classes`; `width` of them belong to a
+/// sample.
+fn check_labels(labels: &[f32], classes: usize, width: usize) -> Result<()> {
+    let fits = |label: &f32| label.fract() == 0.0 && (0.0..classes as f32).contains(label);
+    match labels.iter().position(|label| !fits(label)) {
+        None => Ok(()),
+        Some(index) => Err(Error::Label {
+            label: f64::from(labels[index]),
+            sample: index / width.max(1),
+            classes,
+        }),
+    }
 }

@@ -60,6 +60,7 @@ impl Rule {
 
 impl Counter for AccuracyCounter {
     fn update(&mut self, y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
+        let y_true = &aligned(y_true, y_pred)?;
         let rule = Rule::of(y_true, y_pred)?;
         let width = y_pred.dim(D::Minus1)?;
         if ops::in_memory(&[y_true, y_pred]) {
@@ -71,10 +72,7 @@ impl Counter for AccuracyCounter {
             return Ok(());
         }
         let right = match rule {
-            Rule::Binary => {
-                let y = aligned(y_true, y_pred)?;
-                y_pred.gt(0.5)?.to_dtype(y.dtype())?.eq(&y)?
-            }
+            Rule::Binary => y_pred.gt(0.5)?.to_dtype(y_true.dtype())?.eq(y_true)?,
             Rule::Sparse => {
                 let greatest = y_pred.argmax(D::Minus1)?;
                 y_true

@@ -33,7 +33,7 @@ impl Sequential {
     fn take_apart(&mut self) {
         if let Some(chain) = self.chain.take() {
             self.compiled = None;
-            self.progress = Trained::default();
+            self.trained = Trained::default();
             self.layers.push(Box::new(Input::new(chain.input_shape)));
             let layers = chain.nodes.into_iter().map(|node| node.layer);
             self.layers.extend(layers);
@@ -75,6 +75,18 @@ impl Sequential {
         let seed = self.seed.unwrap_or_else(seed::fresh);
         let input_shape = self.take_input()?;
         let names = names::of(self.layers.iter());
+        if let Some(name) = names
+            .iter()
+            .find(|name| name.is_empty() || name.contains('/'))
+        {
+            let advice = "a / parts the layer's name from its weights'";
+            return Err(Error::argument(
+                "name",
+                "a name without /",
+                format!("`{name}`"),
+                advice,
+            ));
+        }
         if let Some(name) = names::duplicate(&names) {
             let name = name.to_string();
             return Err(Error::DuplicateName { name });
@@ -93,6 +105,7 @@ impl Sequential {
             let weights = builder.weights;
             let output_shape = built
                 .and_then(|()| layer.output_shape(shape))
+                .and_then(not_empty)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
             nodes.push(Node {
                 layer,
@@ -114,15 +127,15 @@ impl Sequential {
     /// Takes the `Input` off the front of the layers and gives its shape.
     fn take_input(&mut self) -> Result<Vec<usize>> {
         let first = self.layers.first().ok_or(Error::NoLayers)?;
-        let Some(shape) = first.input_shape() else {
-            let first = first.name().unwrap_or(first.class_name()).to_string();
+        let Some(input) = first.as_input() else {
+            let first = first.given_name().unwrap_or(first.class_name()).to_string();
             return Err(Error::NoInput { first });
         };
-        let shape = shape.to_vec();
+        let shape = input.shape().to_vec();
         let later = self.layers.iter().skip(1);
         if let Some(position) = later
             .into_iter()
-            .position(|layer| layer.input_shape().is_some())
+            .position(|layer| layer.as_input().is_some())
         {
             return Err(Error::MisplacedInput {
                 position: position + 1,
@@ -143,4 +156,19 @@ impl Sequential {
         self.layers.remove(0);
         Ok(shape)
     }
+}
+
+/// An output shape, if outputs of it hold a number.
+fn not_empty(output_shape: Vec<usize>) -> Result<Vec<usize>> {
+    if !output_shape.contains(&0) {
+        return Ok(output_shape);
+    }
+    let got = tuple(&output_shape);
+    let advice = "an output without numbers leaves nothing to learn";
+    Err(Error::argument(
+        "output_shape",
+        "lengths of at least 1",
+        got,
+        advice,
+    ))
 }

@@ -9,6 +9,7 @@ use crate::{
     activations::ActivationFunction,
     error::{batched, tuple},
     layers::{Forward, Gradients, Layer, Pass},
+    ops,
     weights::Weight,
 };
 use candle_core::{DType, Device, Tensor, Var};
@@ -60,6 +61,13 @@ pub(crate) enum Head {
     Logits,
 }
 
+/// Whether layers may change weights of their own, such as moving means, in a training pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Updates {
+    Taken,
+    Ignored,
+}
+
 impl Node {
     /// Whether training changes a weight of this layer.
     fn learns(&self) -> bool {
@@ -77,7 +85,7 @@ pub(crate) fn blame(layer: &str, class_name: &str, error: impl Into<Error>) -> E
     Error::Layer {
         layer: layer.to_string(),
         class_name: class_name.to_string(),
-        source: Box::new(error.into()),
+        error: Box::new(error.into()),
     }
 }
 
@@ -91,7 +99,9 @@ impl Chain {
     /// The activation that the last layer can leave off.
     pub(crate) fn last_activation(&self) -> ActivationFunction {
         let last = self.nodes.last();
-        last.map_or(ActivationFunction::Linear, |node| node.layer.activation())
+        last.map_or(ActivationFunction::Linear, |node| {
+            node.layer.final_activation()
+        })
     }
 
     /// Every weight, in the order of the layers.
@@ -127,6 +137,7 @@ impl Chain {
         inputs: &Tensor,
         step: u64,
         head: Head,
+        updates: Updates,
     ) -> Result<(Tensor, Tape)> {
         let mut records: Vec<Record> = Vec::with_capacity(self.nodes.len());
         let mut learns_before = false;
@@ -136,6 +147,7 @@ impl Chain {
                 .map_or(inputs, |record| &record.outputs)
                 .clone();
             let mut pass = self.pass(index, Some(step), head);
+            pass.updates = matches!(updates, Updates::Taken);
             let (outputs, graph) = if node.layer.backward().is_some() {
                 (node.run(&inputs, &mut pass)?, None)
             } else {
@@ -212,6 +224,8 @@ impl Chain {
             seed: self.seed,
             without_activation: self.is_head(index, head),
             kept: Vec::new(),
+            updates: false,
+            streams: 0,
         }
     }
 
@@ -223,7 +237,7 @@ impl Chain {
 impl Node {
     /// What a layer's own backward gave, if it fits the layer: a gradient too few would be taken
     /// for that of another weight.
-    fn checked(&self, gradients: Gradients, step: &Forward<'_>) -> Result<Gradients> {
+    fn checked(&self, mut gradients: Gradients, step: &Forward<'_>) -> Result<Gradients> {
         let misfit = |what: String, expected: String, got: String| {
             let advice = "mend the layer's backward";
             Err(Error::argument(what, expected, got, advice))
@@ -237,13 +251,17 @@ impl Node {
                 got.to_string(),
             );
         }
-        for (weight, gradient) in trainable().zip(&gradients.weights) {
+        for (weight, gradient) in trainable().zip(&mut gradients.weights) {
             if gradient.dims() != weight.value().dims() {
                 return misfit(
                     format!("gradient of the weight {}", weight.name()),
                     format!("the weight's shape {}", tuple(weight.value().dims())),
                     tuple(gradient.dims()),
                 );
+            }
+            // The weight itself is its gradient for ½w²: the update reads one and writes the other.
+            if ops::same_memory(gradient, weight.value())? {
+                *gradient = gradient.force_contiguous()?;
             }
         }
         let expected = || format!("the inputs' shape {}", tuple(step.inputs.dims()));
@@ -271,7 +289,8 @@ impl Node {
         if outputs.dims().first() == inputs.dims().first()
             && outputs.dims()[1..] == self.output_shape
         {
-            return Ok(outputs);
+            // A view would cost the layers after it their fused operations, and fails on CUDA.
+            return Ok(outputs.contiguous()?);
         }
         let mut promised = vec![inputs.dims().first().copied().unwrap_or_default()];
         promised.extend(&self.output_shape);

@@ -11,9 +11,8 @@ pub use predict::Predict;
 pub use summary::Summary;
 
 use crate::{
-    Error, Result, error::tuple, layers::Layer, layers::known, losses::Loss, metrics::Metric,
-    metrics::Metrics, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
-    weights::Weight,
+    Error, Result, error::known, layers::Layer, losses::Loss, metrics::Metric, metrics::Metrics,
+    optimizers::Optimizer, optimizers::OptimizerState, training::Counters, weights::Weight,
 };
 use candle_core::{DType, Tensor};
 use chain::{Chain, Head};
@@ -51,7 +50,7 @@ pub struct Sequential {
     dtype: Option<DType>,
     pub(crate) chain: Option<Chain>,
     pub(crate) compiled: Option<Compiled>,
-    pub(crate) progress: Trained,
+    pub(crate) trained: Trained,
 }
 
 /// What `compile` was given.
@@ -71,6 +70,8 @@ pub(crate) struct Trained {
     pub(crate) steps: u64,
     pub(crate) counters: Counters,
     pub(crate) stop: bool,
+    /// Whether `fit` runs, so that its callbacks must not start another or compile.
+    pub(crate) in_fit: bool,
 }
 
 impl Compiled {
@@ -108,6 +109,7 @@ impl Sequential {
             .chain
             .as_ref()
             .ok_or(Error::NotBuilt { method: "compile" })?;
+        self.outside_fit("compile")?;
         let loss = loss.into();
         self.compiled = Some(Compiled {
             optimizer: OptimizerState::new(optimizer.into(), chain.weights())?,
@@ -134,24 +136,17 @@ impl Sequential {
     /// When the model is not built or has none of this name.
     pub fn weight(&self, path: &str) -> Result<Tensor> {
         self.built("weight")?;
-        Ok(self.find_weight(path)?.value().force_contiguous()?)
+        self.find_weight(path)?.copy()
     }
 
     /// Gives the weight named `path` new numbers.
     ///
     /// # Errors
-    /// When the model is not built or has none of this name, or its shape is another.
+    /// When the model is not built or has none of this name, its shape is another, or a
+    /// number is not finite.
     pub fn set_weight(&mut self, path: &str, values: &Tensor) -> Result<()> {
         self.built("set_weight")?;
-        let weight = self.find_weight(path)?;
-        let value = weight.value();
-        if values.shape() != value.shape() {
-            let advice = "give as many numbers as the weight has, in its shape";
-            let got = tuple(values.dims());
-            return Err(Error::argument(path, tuple(value.dims()), got, advice));
-        }
-        let values = values.to_device(value.device())?.to_dtype(value.dtype())?;
-        Ok(weight.variable().set(&values.force_contiguous()?)?)
+        self.find_weight(path)?.set(values)
     }
 
     fn find_weight(&self, path: &str) -> Result<&Weight> {
@@ -228,6 +223,14 @@ impl Sequential {
                 bytes + numbers * slot.dtype().size_in_bytes(),
             )
         })
+    }
+
+    /// An error where a callback calls what would pull the ground from under the running `fit`.
+    pub(crate) fn outside_fit(&self, method: &'static str) -> Result<()> {
+        if self.trained.in_fit {
+            return Err(Error::InFit { method });
+        }
+        Ok(())
     }
 
     pub(crate) fn built(&self, method: &'static str) -> Result<&Chain> {

@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 /// Every layer's name: its own, or the next of its class.
 pub(crate) fn of<'a>(layers: impl Iterator<Item = &'a Box<dyn Layer>> + Clone) -> Vec<String> {
     let mut names = Names::default();
-    for name in layers.clone().filter_map(|layer| layer.name()) {
+    for name in layers.clone().filter_map(|layer| layer.given_name()) {
         names.take(name);
     }
-    let names = layers.map(|layer| match layer.name() {
+    let names = layers.map(|layer| match layer.given_name() {
         Some(name) => name.to_string(),
         None => names.next(layer.class_name()),
     });

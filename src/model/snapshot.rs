@@ -1,8 +1,8 @@
 //! What training changes, kept aside to go back to.
 
 use super::Sequential;
-use crate::{Result, ops};
-use candle_core::{DType, Tensor, Var};
+use crate::{Result, ops::all_finite};
+use candle_core::{Tensor, Var};
 
 /// A copy of all weights, of the optimizer's slots, and of the steps of both.
 pub(crate) struct Snapshot {
@@ -24,7 +24,7 @@ impl Sequential {
                 .compiled
                 .as_ref()
                 .map_or(0, |compiled| compiled.optimizer.steps),
-            model_steps: self.progress.steps,
+            model_steps: self.trained.steps,
         })
     }
 
@@ -36,7 +36,7 @@ impl Sequential {
         if let Some(compiled) = &mut self.compiled {
             compiled.optimizer.steps = snapshot.optimizer_steps;
         }
-        self.progress.steps = snapshot.model_steps;
+        self.trained.steps = snapshot.model_steps;
         Ok(())
     }
 
@@ -57,14 +57,4 @@ impl Sequential {
             .flat_map(|compiled| compiled.optimizer.slots());
         self.weights().map(|weight| weight.variable()).chain(slots)
     }
-}
-
-/// Whether every number is finite.
-pub(crate) fn all_finite(tensor: &Tensor) -> Result<bool> {
-    if ops::in_memory(&[tensor]) {
-        return ops::read(tensor, |numbers| Ok(numbers.iter().all(|x| x.is_finite())));
-    }
-    // x·0 is 0 for every finite x and NaN for every other.
-    let zero = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
-    Ok(zero.to_scalar::<f32>()? == 0.0)
 }

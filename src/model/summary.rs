@@ -93,7 +93,7 @@ impl Summary {
 /// The rows of a model before `build`, which has names but no shapes.
 fn unbuilt(model: &Sequential) -> Vec<Row> {
     let layers = model.layers.iter();
-    let layers = || layers.clone().filter(|layer| layer.input_shape().is_none());
+    let layers = || layers.clone().filter(|layer| layer.as_input().is_none());
     layers()
         .zip(names::of(layers()))
         .map(|(layer, name)| Row {

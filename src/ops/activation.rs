@@ -18,7 +18,11 @@ pub(crate) fn apply(function: ActivationFunction, numbers: &mut [f32], width: us
             let alpha = alpha as f32;
             map(numbers, |x| if x > 0.0 { x } else { alpha * x.exp_m1() });
         }
-        ActivationFunction::Softmax => numbers.chunks_exact_mut(width).for_each(softmax),
+        ActivationFunction::Softmax => {
+            for row in numbers.chunks_exact_mut(width) {
+                softmax(row);
+            }
+        }
     }
 }
 
@@ -66,10 +70,10 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Replaces a row by its softmax. The greatest number is subtracted first, so that no exponential
-/// overflows.
+/// Replaces a row by its softmax, and gives the greatest number z and ln Σ e^(x - z). z is
+/// subtracted first, so that no exponential overflows.
 #[inline(always)]
-pub(crate) fn softmax(row: &mut [f32]) {
+pub(crate) fn softmax(row: &mut [f32]) -> (f32, f32) {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for x in &mut *row {
@@ -77,6 +81,7 @@ pub(crate) fn softmax(row: &mut [f32]) {
         sum += *x;
     }
     map(row, |x| x / sum);
+    (greatest, sum.ln())
 }
 
 #[inline(always)]

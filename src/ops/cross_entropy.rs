@@ -10,11 +10,12 @@ pub(crate) fn categorical(targets: &[f32], logits: &[f32], width: usize) -> (Vec
     let losses = rows
         .zip(gradient.chunks_exact_mut(width))
         .map(|((y, z), g)| {
-            let (greatest, log_sum) = log_sum_of_exponentials(z);
+            // The greatest logit and the logarithm stay apart: beside a large first, their sum
+            // would lose the digits of the second.
+            let (greatest, log_sum) = softmax(g);
             let terms = y.iter().zip(z).map(|(y, z)| y * (log_sum - (z - greatest)));
             let loss = terms.sum();
             let total: f32 = y.iter().sum();
-            softmax(g);
             for (g, y) in g.iter_mut().zip(y) {
                 *g = *g * total - y;
             }
@@ -24,7 +25,7 @@ pub(crate) fn categorical(targets: &[f32], logits: &[f32], width: usize) -> (Vec
     (losses, gradient)
 }
 
-/// The same with the index of the true class, whole and within `width`, in place of a row:
+/// The same with the index of the true class, whole and below `width`, in place of a row:
 /// loss = ln Σ eᶻ - z[label], gradient = softmax(z) - onehot(label).
 pub(crate) fn sparse(labels: &[f32], logits: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let mut gradient = logits.to_vec();
@@ -33,9 +34,8 @@ pub(crate) fn sparse(labels: &[f32], logits: &[f32], width: usize) -> (Vec<f32>,
         .zip(gradient.chunks_exact_mut(width))
         .map(|((label, z), g)| {
             let label = *label as usize;
-            let (greatest, log_sum) = log_sum_of_exponentials(z);
+            let (greatest, log_sum) = softmax(g);
             let loss = log_sum - (z[label] - greatest);
-            softmax(g);
             g[label] -= 1.0;
             loss
         })
@@ -57,12 +57,4 @@ pub(crate) fn binary(targets: &[f32], logits: &[f32], width: usize) -> (Vec<f32>
         .map(|row| row.iter().sum::<f32>() * scale)
         .collect();
     (losses, gradient)
-}
-
-/// The greatest z, and ln Σ e^(z - greatest): apart, because their sum would lose the digits of
-/// the second beside a large first.
-fn log_sum_of_exponentials(row: &[f32]) -> (f32, f32) {
-    let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = row.iter().map(|z| (z - greatest).exp()).sum();
-    (greatest, sum.ln())
 }

@@ -75,6 +75,23 @@ impl<F: FnOnce(&mut [f32]) -> Result<R>, R> InplaceOp1 for Write<F, R> {
     }
 }
 
+/// Whether two tensors start at the same place in memory, so that one cannot be read while the
+/// other is written.
+pub(crate) fn same_memory(a: &Tensor, b: &Tensor) -> Result<bool> {
+    let start = |tensor: &Tensor| read(tensor, |numbers| Ok(numbers.as_ptr()));
+    Ok(in_memory(&[a, b]) && start(a)? == start(b)?)
+}
+
+/// Whether every number of a tensor is finite, on any device.
+pub(crate) fn all_finite(tensor: &Tensor) -> Result<bool> {
+    if in_memory(&[tensor]) {
+        return read(tensor, |numbers| Ok(numbers.iter().all(|x| x.is_finite())));
+    }
+    // x·0 is 0 for every finite x and NaN for every other.
+    let zero = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;
+    Ok(zero.to_scalar::<f32>()? == 0.0)
+}
+
 fn not_in_memory() -> Error {
     candle_core::Error::Msg("a fused operation met numbers that are not in memory".into()).into()
 }

@@ -33,16 +33,20 @@ impl Counters {
         }
     }
 
-    /// Counts a batch.
+    /// Counts a batch; its outputs are asked for only where a metric reads them.
     pub(crate) fn update(
         &mut self,
         losses: &Tensor,
         y_true: &Tensor,
-        y_pred: &Tensor,
+        y_pred: impl FnOnce() -> Result<Tensor>,
     ) -> Result<()> {
         self.loss.add(losses)?;
+        if self.metrics.is_empty() {
+            return Ok(());
+        }
+        let y_pred = y_pred()?;
         for (_, counter) in &mut self.metrics {
-            counter.update(y_true, y_pred)?;
+            counter.update(y_true, &y_pred)?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@ use crate::{
     Data, Error, Result, Sequential,
     callbacks::Callback,
     data::{Rows, check_batch_size},
-    model::{snapshot::Snapshot, snapshot::all_finite},
+    model::snapshot::Snapshot,
+    ops::all_finite,
     seed::Stream,
 };
 
@@ -106,6 +107,11 @@ impl Plan {
                 "1 is Keras's default",
             ));
         }
+        if u32::try_from(all.len()).is_err() {
+            let advice = "train on one part after the other";
+            let expected = format!("at most {} samples", u32::MAX);
+            return Err(Error::argument("x", expected, all.len(), advice));
+        }
         if let Some(split) = options.validation_split
             && !(split > 0.0 && split < 1.0)
         {
@@ -173,29 +179,41 @@ impl Sequential {
         y: impl Into<Data>,
         mut options: Fit<'_>,
     ) -> Result<History> {
+        self.outside_fit("fit")?;
         let plan = Plan::new(self, x.into(), y.into(), &mut options)?;
         let verbosity = Verbosity::new(options.verbose.unwrap_or(1))?;
-        let mut callbacks = options.callbacks;
+        self.trained.stop = false;
+        self.trained.in_fit = true;
+        let history = self.train(&plan, &mut options.callbacks, verbosity);
+        self.trained.in_fit = false;
+        history
+    }
+
+    fn train(
+        &mut self,
+        plan: &Plan,
+        callbacks: &mut [Box<dyn Callback + '_>],
+        verbosity: Verbosity,
+    ) -> Result<History> {
         let mut history = History::default();
-        self.progress.stop = false;
-        each(&mut callbacks, |callback| callback.on_train_begin(self))?;
-        for epoch in 0..plan.epochs {
+        each(callbacks, |callback| callback.on_train_begin(self))?;
+        for number in 0..plan.epochs {
             let mut progress = Progress::new(verbosity, plan.steps());
-            progress.epoch_begin(epoch, plan.epochs);
-            let logs = self.train_epoch(epoch, &plan, &mut callbacks, &mut progress)?;
+            progress.epoch_begin(number, plan.epochs);
+            let logs = self.train_epoch(number, plan, &history, callbacks, &mut progress)?;
             progress.epoch_end(&logs);
-            history.push(epoch, &logs);
-            if self.progress.stop {
+            history.push(number, &logs);
+            if self.trained.stop {
                 break;
             }
         }
-        each(&mut callbacks, |callback| callback.on_train_end(self))?;
+        each(callbacks, |callback| callback.on_train_end(self))?;
         Ok(history)
     }
 
     /// Ends the training after the running epoch; for callbacks.
     pub fn stop_training(&mut self) {
-        self.progress.stop = true;
+        self.trained.stop = true;
     }
 
     /// The loss and metrics of the running epoch so far; for callbacks. Waits for the device.
@@ -203,37 +221,42 @@ impl Sequential {
     /// # Errors
     /// When candle's operations fail.
     pub fn running_logs(&mut self) -> Result<Logs> {
-        self.progress.counters.logs()
+        self.trained.counters.logs()
     }
 
     fn train_epoch(
         &mut self,
-        epoch: usize,
+        number: usize,
         plan: &Plan,
+        history: &History,
         callbacks: &mut [Box<dyn Callback + '_>],
         progress: &mut Progress,
     ) -> Result<Logs> {
-        each(callbacks, |callback| callback.on_epoch_begin(epoch, self))?;
-        self.progress.counters = Counters::new(&self.compiled("fit")?.metrics);
-        let before = self.snapshot()?;
-        let order = self.order(plan)?;
+        each(callbacks, |callback| callback.on_epoch_begin(number, self))?;
+        self.trained.counters = Counters::new(&self.compiled("fit")?.metrics);
+        let epoch = Epoch {
+            number,
+            plan,
+            order: self.order(plan)?,
+            before: self.snapshot()?,
+            history,
+        };
         for batch in 0..plan.steps() {
             each(callbacks, |callback| {
                 callback.on_train_batch_begin(batch, self)
             })?;
-            let rows = plan.rows(batch, order.as_deref());
-            let (x, y) = plan.train.gather(rows, self.built("fit")?)?;
+            let (x, y) = plan.train.gather(epoch.rows(batch), self.built("fit")?)?;
             self.train_step(&x, &y)?;
-            self.check_finite(epoch, plan, order.as_deref(), &before)?;
+            self.check_finite(&epoch)?;
             each(callbacks, |callback| {
                 callback.on_train_batch_end(batch, self)
             })?;
             progress.batch_end(|| self.running_logs())?;
         }
         let mut logs = self.running_logs()?;
-        self.check_finite(epoch, plan, order.as_deref(), &before)?;
-        self.check_weights(epoch, plan, &before)?;
-        self.progress.epochs += 1;
+        self.check_finite(&epoch)?;
+        self.check_weights(&epoch)?;
+        self.trained.epochs += 1;
         if let Some(validation) = &plan.validation {
             each(callbacks, |callback| callback.on_test_begin(self))?;
             let batch_size = plan.validation_batch_size;
@@ -245,7 +268,7 @@ impl Sequential {
             logs.sort();
         }
         each(callbacks, |callback| {
-            callback.on_epoch_end(epoch, &mut logs, self)
+            callback.on_epoch_end(number, &mut logs, self)
         })?;
         Ok(logs)
     }
@@ -256,24 +279,17 @@ impl Sequential {
             return Ok(None);
         }
         let seed = self.built("fit")?.seed;
-        let mut stream = Stream::new(seed, "shuffle", self.progress.epochs);
+        let mut stream = Stream::new(seed, "shuffle", self.trained.epochs);
         Ok(Some(stream.permutation(plan.train.len())))
     }
 
     /// An error, with the weights from before the epoch back, when a loss was not finite.
-    fn check_finite(
-        &mut self,
-        epoch: usize,
-        plan: &Plan,
-        order: Option<&[u32]>,
-        before: &Snapshot,
-    ) -> Result<()> {
-        let Some(batch) = self.progress.counters.first_not_finite() else {
+    fn check_finite(&mut self, epoch: &Epoch<'_>) -> Result<()> {
+        let Some(batch) = self.trained.counters.first_not_finite() else {
             return Ok(());
         };
-        let (x, y) = plan
-            .train
-            .gather(plan.rows(batch, order), self.built("fit")?)?;
+        let pairs = &epoch.plan.train;
+        let (x, y) = pairs.gather(epoch.rows(batch), self.built("fit")?)?;
         let (what, advice) = if !all_finite(&x)? {
             (
                 "x holds a number that is not finite",
@@ -290,48 +306,61 @@ impl Sequential {
                 "try a smaller learning rate, or scale the inputs",
             )
         };
-        self.stop_at(epoch, batch, what.to_string(), advice, before)
+        self.stop_at(epoch, batch, what.to_string(), advice)
     }
 
     /// An error, with the weights from before the epoch back, when an update left a weight that is
     /// not finite: the next step would only show its traces.
-    fn check_weights(&mut self, epoch: usize, plan: &Plan, before: &Snapshot) -> Result<()> {
+    fn check_weights(&mut self, epoch: &Epoch<'_>) -> Result<()> {
         let Some(path) = self.weight_not_finite()? else {
             return Ok(());
         };
         let what = format!("the weight `{path}` is not finite after the update");
         let advice = "try a smaller learning rate";
-        self.stop_at(epoch, plan.steps() - 1, what, advice, before)
+        self.stop_at(epoch, epoch.plan.steps() - 1, what, advice)
     }
 
     fn stop_at(
         &mut self,
-        epoch: usize,
+        epoch: &Epoch<'_>,
         batch: usize,
         what: String,
         advice: &'static str,
-        before: &Snapshot,
     ) -> Result<()> {
-        self.restore(before)?;
+        self.restore(&epoch.before)?;
         Err(Error::NotFinite {
-            epoch: epoch + 1,
+            epoch: epoch.number + 1,
             step: batch + 1,
             what,
-            kept: match epoch {
+            kept: match epoch.number {
                 0 => "from before this fit".to_string(),
-                _ => format!("of epoch {epoch}"),
+                number => format!("of epoch {number}"),
             },
             advice,
+            history: Box::new(epoch.history.clone()),
         })
     }
 }
 
-impl Plan {
+/// A running epoch.
+struct Epoch<'p> {
+    number: usize,
+    plan: &'p Plan,
+    /// The samples' order; `None` for their own.
+    order: Option<Vec<u32>>,
+    /// The model before its first step.
+    before: Snapshot,
+    /// The epochs before.
+    history: &'p History,
+}
+
+impl Epoch<'_> {
     /// The samples of a batch.
-    fn rows<'o>(&self, batch: usize, order: Option<&'o [u32]>) -> Rows<'o> {
-        let start = batch * self.batch_size;
-        let end = (start + self.batch_size).min(self.train.len());
-        match order {
+    fn rows(&self, batch: usize) -> Rows<'_> {
+        let count = self.plan.train.len();
+        let start = (batch * self.plan.batch_size).min(count);
+        let end = (start + self.plan.batch_size).min(count);
+        match &self.order {
             Some(order) => Rows::Indices(&order[start..end]),
             None => Rows::Range {
                 start,

@@ -1,4 +1,4 @@
-use crate::{Error, Result, layers::known};
+use crate::{Error, Result, error::known};
 use std::ops::Index;
 
 /// Numbers by name, in the order of the names: `accuracy`, `loss`, `val_accuracy`, `val_loss`.

@@ -54,7 +54,10 @@ impl Progress {
         let live = verbosity == Verbosity::Bar && std::io::stdout().is_terminal();
         Self {
             verbosity,
-            bar: live.then(|| bar(steps)),
+            // indicatif hides the bar on a terminal that cannot redraw a line.
+            bar: live
+                .then(|| bar(steps, ProgressDrawTarget::stdout_with_hz(10)))
+                .filter(|bar| !bar.is_hidden()),
             steps,
             done: 0,
             started: Instant::now(),
@@ -126,8 +129,7 @@ impl Progress {
 }
 
 /// Keras's bar: `12/844 ━━━━────── 3s 4ms/step - accuracy: 0.8123 - loss: 0.6012`.
-fn bar(steps: usize) -> ProgressBar {
-    let target = ProgressDrawTarget::stdout_with_hz(10);
+fn bar(steps: usize, target: ProgressDrawTarget) -> ProgressBar {
     let width = steps.to_string().len();
     let template = format!("{{pos:>{width}}}/{{len}} {{bar:20.green/dim}} {{msg}}");
     let style = ProgressStyle::with_template(&template);

@@ -2,8 +2,11 @@
 
 use super::{Counters, pairs::Pairs};
 use crate::{
-    Data, Error, Result, Sequential, activations::ActivationFunction, data::Rows, losses,
-    losses::Loss, model::chain::Head,
+    Data, Error, Result, Sequential,
+    data::Rows,
+    losses,
+    model::Compiled,
+    model::chain::{Chain, Head, Tape, Updates},
 };
 use candle_core::Tensor;
 
@@ -19,17 +22,15 @@ impl Sequential {
             .compiled
             .as_mut()
             .ok_or(Error::NotCompiled { method: "fit" })?;
-        let (loss, head) = compiled.head();
-        self.progress.steps += 1;
-        let (outputs, tape) = chain.forward_training(x, self.progress.steps, head)?;
-        let (losses, gradient) = losses::differentiate(loss, y, &outputs)?;
-        let y_pred = finished(&outputs, chain.last_activation(), head)?;
-        self.progress.counters.update(&losses, y, &y_pred)?;
-        if self.progress.counters.first_not_finite().is_some() {
+        self.trained.steps += 1;
+        let step = Step::new(chain, compiled, x, y, self.trained.steps, Updates::Taken)?;
+        self.trained
+            .counters
+            .update(&step.losses, y, || step.outputs(chain))?;
+        if self.trained.counters.first_not_finite().is_some() {
             return Ok(());
         }
-        let gradient = (gradient / losses.elem_count() as f64)?; // of the mean
-        let gradients = chain.backward(&tape, &gradient, head)?;
+        let gradients = step.gradients(chain)?;
         compiled.optimizer.update(chain.weights(), &gradients)
     }
 
@@ -58,16 +59,15 @@ impl Sequential {
     ) -> Result<Vec<(String, Tensor)>> {
         let pairs = Pairs::new(self, x.into(), y.into(), "gradients")?;
         let chain = self.built("gradients")?;
-        let (loss, head) = self.compiled("gradients")?.head();
+        let compiled = self.compiled("gradients")?;
         let rows = Rows::Range {
             start: 0,
             length: pairs.len(),
         };
         let (x, y) = pairs.gather(rows, chain)?;
-        let (outputs, tape) = chain.forward_training(&x, self.progress.steps + 1, head)?;
-        let (losses, gradient) = losses::differentiate(loss, &y, &outputs)?;
-        let gradient = (gradient / losses.elem_count() as f64)?; // of the mean
-        let gradients = chain.backward(&tape, &gradient, head)?;
+        let number = self.trained.steps + 1;
+        let step = Step::new(chain, compiled, &x, &y, number, Updates::Ignored)?;
+        let gradients = step.gradients(chain)?;
         let trainable = chain.weights().filter(|weight| weight.trainable());
         let paths = trainable.map(|weight| weight.path().to_string());
         Ok(paths.zip(gradients).collect())
@@ -78,24 +78,61 @@ impl Sequential {
         let chain = self.built("evaluate")?;
         let (loss, head) = self.compiled("evaluate")?.head();
         let outputs = chain.forward(x, head)?;
-        let losses = losses_of(loss, y, &outputs)?;
-        let y_pred = finished(&outputs, chain.last_activation(), head)?;
-        counters.update(&losses, y, &y_pred)
+        let losses = losses::values(loss, y, &outputs)?;
+        counters.update(&losses, y, || finished(&outputs, chain, head))
+    }
+}
+
+/// A training step up to its loss.
+struct Step {
+    /// What the last layer gave to the loss.
+    outputs: Tensor,
+    tape: Tape,
+    head: Head,
+    losses: Tensor,
+    /// Of the sum of the losses with respect to `outputs`.
+    gradient: Tensor,
+}
+
+impl Step {
+    fn new(
+        chain: &Chain,
+        compiled: &Compiled,
+        x: &Tensor,
+        y: &Tensor,
+        number: u64,
+        updates: Updates,
+    ) -> Result<Self> {
+        let (loss, head) = compiled.head();
+        let (outputs, tape) = chain.forward_training(x, number, head, updates)?;
+        let (losses, gradient) = losses::differentiate(loss, y, &outputs)?;
+        Ok(Self {
+            outputs,
+            tape,
+            head,
+            losses,
+            gradient,
+        })
+    }
+
+    /// The model's outputs.
+    fn outputs(&self, chain: &Chain) -> Result<Tensor> {
+        finished(&self.outputs, chain, self.head)
+    }
+
+    /// Of the mean of the losses with respect to every trainable weight, in order.
+    fn gradients(&self, chain: &Chain) -> Result<Vec<Tensor>> {
+        let gradient = (&self.gradient / self.losses.elem_count() as f64)?;
+        chain.backward(&self.tape, &gradient, self.head)
     }
 }
 
 /// The model's outputs, from what the last layer gave to the loss.
-fn finished(outputs: &Tensor, activation: ActivationFunction, head: Head) -> Result<Tensor> {
+fn finished(outputs: &Tensor, chain: &Chain, head: Head) -> Result<Tensor> {
     match head {
         Head::Whole => Ok(outputs.clone()),
-        Head::Logits => activation.call_owned(outputs.force_contiguous()?),
-    }
-}
-
-/// A loss's values, by its fused operation where it has one.
-fn losses_of(loss: &dyn Loss, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    match loss.losses_and_gradient(y_true, y_pred)? {
-        Some((losses, _)) => Ok(losses),
-        None => loss.call(y_true, y_pred),
+        Head::Logits => chain
+            .last_activation()
+            .call_owned(outputs.force_contiguous()?),
     }
 }

@@ -58,7 +58,9 @@ pub fn flat(tensor: &Tensor) -> Vec<f64> {
 
 /// The bits of all weights, in order.
 pub fn bits(model: &Sequential) -> Vec<u64> {
-    let numbers = model.weights().flat_map(|weight| flat(weight.value()));
+    let numbers = model
+        .weights()
+        .flat_map(|weight| flat(&weight.copy().unwrap()));
     numbers.map(f64::to_bits).collect()
 }
 
