@@ -15,7 +15,8 @@ use candle_core::Device;
 /// When the name means none, the crate was built without the device's feature, or the machine has
 /// no such device.
 pub fn device(name: &str) -> Result<Device> {
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    let lower_case = name.to_lowercase();
+    let (kind, index) = lower_case.split_once(':').unwrap_or((&lower_case, "0"));
     let fail = |problem: String, advice: &str| {
         Err(Error::Device {
             name: name.to_string(),
@@ -36,7 +37,7 @@ pub fn device(name: &str) -> Result<Device> {
         _ => {
             return fail(
                 "expected cpu, cuda, cuda:N, metal or metal:N".to_string(),
-                "cpu is always there",
+                "cpu is always there, cuda is for NVIDIA's GPUs, metal for Apple's",
             );
         }
     };

@@ -58,6 +58,17 @@ pub enum Error {
         error: Box<Error>,
     },
 
+    /// An error inside a loss or a metric, with its name.
+    #[error("{kind} `{name}`: {error}")]
+    Part {
+        /// `loss` or `metric`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What went wrong.
+        error: Box<Error>,
+    },
+
     /// A shape that a layer cannot take.
     #[error("expected an input of shape {expected}, got {got}: {advice}")]
     Shape {
@@ -133,7 +144,7 @@ pub enum Error {
 
     /// A class label that the model's output has no column for.
     #[error(
-        "y: sample {sample} has label {label}, expected a whole number from 0 to {last}: the model's output has {classes} columns, so give its last layer a unit for each class or mend the label",
+        "y: sample {sample} has label {label}, expected a whole number from 0 to {last}: the model's output has {classes} columns, so give its last layer a unit for each class, or mend the labels, which count from 0",
         last = .classes.saturating_sub(1)
     )]
     Label {
@@ -257,6 +268,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error of a callback's own: `std::fs::write(..).map_err(Error::callback)?`.
+    pub fn callback(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Callback(error.into())
+    }
+
+    /// An error with the name of the loss or metric that it comes from.
+    pub(crate) fn of_part(kind: &'static str, name: &str, error: Self) -> Self {
+        Self::Part {
+            kind,
+            name: name.to_string(),
+            error: Box::new(error),
+        }
+    }
+
     /// A shape that a layer cannot take.
     pub fn shape(
         expected: impl Into<String>,

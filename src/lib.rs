@@ -46,7 +46,8 @@
 //! - [`datasets`]: MNIST, Fashion-MNIST, and digits that are always there.
 //! - [`device()`]: a device by name, with an error that says what to do.
 //!
-//! `Tensor`, `Device` and `DType` are candle's own: candle code mixes in anywhere.
+//! `Tensor`, `Device` and `DType` are candle's own: candle code mixes in anywhere. The crates are
+//! here as `candle_keras::candle_core` and `candle_keras::candle_nn`, in the versions that fit.
 //!
 //! # Features
 //! - `datasets` (default): gets MNIST and Fashion-MNIST from the hub through candle-datasets.
@@ -71,6 +72,8 @@ pub mod seed;
 mod training;
 pub mod weights;
 
+pub use candle_core;
+pub use candle_nn;
 pub use data::Data;
 pub use datasets::to_categorical;
 pub use device::device;
@@ -78,7 +81,8 @@ pub use error::{Error, Result};
 pub use model::{Predict, Sequential, Summary};
 pub use training::{Evaluate, Fit, History, Logs};
 
-/// All that a program of the usual kind needs: `use candle_keras::prelude::*`.
+/// All that a program of the usual kind needs: `use candle_keras::prelude::*`. The traits for parts
+/// of your own, and the initializers, are in the crate's modules.
 pub mod prelude {
     pub use crate::activations::{Elu, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::datasets::{self, to_categorical};

@@ -125,6 +125,7 @@ impl WeightBuilder<'_> {
             ));
         }
         let path = format!("{}/{name}", self.layer);
+        check_size(&path, shape)?;
         let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
         let values = initializer.values(shape, &mut stream);
         let count = shape.iter().product::<usize>();
@@ -162,4 +163,18 @@ fn check_finite(path: &str, values: &Tensor) -> Result<()> {
         "NaN or an infinite one",
         advice,
     ))
+}
+
+/// An error for a weight that the memory cannot hold: better here than an abort in an initializer.
+fn check_size(path: &str, shape: &[usize]) -> Result<()> {
+    let count = shape
+        .iter()
+        .try_fold(1, |count: usize, length| count.checked_mul(*length));
+    let fits = |count: &usize| Vec::<f32>::new().try_reserve_exact(*count).is_ok();
+    if count.filter(fits).is_some() {
+        return Ok(());
+    }
+    let advice = "give the layer fewer units or the Input fewer features";
+    let expected = "a shape that fits into memory";
+    Err(Error::argument(path, expected, tuple(shape), advice))
 }

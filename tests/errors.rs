@@ -361,7 +361,7 @@ fn a_label_that_is_no_class_is_shown_with_its_sample() {
     };
     let expected = |sample: usize, label: &str| {
         format!(
-            "y: sample {sample} has label {label}, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class or mend the label"
+            "y: sample {sample} has label {label}, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
         )
     };
     assert_eq!(error([0.0, 1.0, 3.0, 2.0]), expected(2, "3"));
@@ -390,7 +390,7 @@ fn targets_of_another_shape_get_the_advice_that_mends_them() {
             CategoricalCrossentropy::new().into(),
             &numbers(&[8, 4], "y")
         ),
-        format!("`y`: expected shape (n, 3), got (8, 4): {one_hot}")
+        "`y`: expected shape (n, 3), got (8, 4): targets have 4 classes and the last layer 3 units: make them equal"
     );
     assert_eq!(
         error(
@@ -483,7 +483,7 @@ fn an_error_in_the_validation_data_says_that_it_is_there() {
     );
     assert_eq!(
         error(&numbers(&[9, 4], "x"), &labels(9, 9)),
-        "validation_data: y: sample 1 has label 7, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class or mend the label"
+        "validation_data: y: sample 1 has label 7, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
     );
 }
 
@@ -523,7 +523,7 @@ fn a_weight_that_does_not_exist_or_fit_is_named() {
 fn a_device_that_is_not_there_gets_advice() {
     assert_eq!(
         text(device("abacus")),
-        "device `abacus`: expected cpu, cuda, cuda:N, metal or metal:N: cpu is always there"
+        "device `abacus`: expected cpu, cuda, cuda:N, metal or metal:N: cpu is always there, cuda is for NVIDIA's GPUs, metal for Apple's"
     );
     assert_eq!(
         text(device("cuda:x")),
@@ -713,7 +713,7 @@ fn a_loss_that_cuts_the_graph_is_named() {
     let (x, y) = (numbers(&[8, 4], "x"), numbers(&[8, 3], "y"));
     assert_eq!(
         text(model.fit(&x, &y, quiet())),
-        "no gradient reaches the model's outputs from the loss `cut`: the loss's call does not use it, or uses an operation that candle cannot differentiate; take one that it can (candle_nn::ops::softmax, not softmax_last_dim), or give the loss a losses_and_gradient of its own"
+        "loss `cut`: no gradient reaches the model's outputs: the loss's call does not use it, or uses an operation that candle cannot differentiate; take one that it can (candle_nn::ops::softmax, not softmax_last_dim), or give the loss a losses_and_gradient of its own"
     );
 }
 

@@ -9,34 +9,58 @@ use crate::{Result, Sequential, training::Logs};
 /// `on_test_end`, and `on_epoch_end`; at last `on_train_end`, but not after an error. An error
 /// from a callback ends the training and is what `fit` returns.
 ///
+/// In `logs` are `loss` and every metric by its name, and the same with `val_` before it where
+/// there is validation.
+///
 /// ```
 /// use candle_keras::prelude::*;
 /// use candle_keras::callbacks::Callback;
 ///
-/// /// Halves the learning rate after every epoch.
-/// struct Halve;
+/// /// Stops once the validation's loss has not fallen for `patience` epochs.
+/// struct Patience {
+///     patience: usize,
+///     waited: usize,
+///     best: f64,
+/// }
 ///
-/// impl Callback for Halve {
+/// impl Callback for Patience {
 ///     fn on_epoch_end(
 ///         &mut self,
 ///         _epoch: usize,
-///         _logs: &mut Logs,
+///         logs: &mut Logs,
 ///         model: &mut Sequential,
 ///     ) -> candle_keras::Result<()> {
-///         model.set_learning_rate(model.learning_rate()? / 2.0)
+///         self.waited += 1;
+///         if logs["val_loss"] < self.best {
+///             (self.best, self.waited) = (logs["val_loss"], 0);
+///         }
+///         if self.waited >= self.patience {
+///             model.stop_training();
+///         }
+///         Ok(())
 ///     }
 /// }
 ///
 /// # fn main() -> anyhow::Result<()> {
-/// # let x = Tensor::ones((4, 1), DType::F32, &Device::Cpu)?;
+/// # let x = Tensor::ones((8, 1), DType::F32, &Device::Cpu)?;
 /// # let mut model = Sequential::new().add(Input::new(1)).add(Dense::new(1)).build(&Device::Cpu)?;
-/// # model.compile(Sgd::new(0.4), MeanSquaredError::new(), ())?;
-/// model.fit(&x, &x, Fit::new().epochs(2).verbose(0).callback(Halve))?;
-/// assert_eq!(model.learning_rate()?, 0.1);
+/// # model.compile(Sgd::new(0.5), MeanSquaredError::new(), ())?;
+/// let mut patience = Patience { patience: 2, waited: 0, best: f64::INFINITY };
+/// let options = Fit::new().epochs(1000).validation_split(0.25).verbose(0);
+/// let history = model.fit(&x, &x, options.callback(&mut patience))?;
+/// assert!(history.epochs().len() < 1000);
+/// println!("best: {}", patience.best);
 /// # Ok(()) }
 /// ```
 ///
+/// An error of another kind becomes the crate's with
+/// [`Error::callback`](crate::Error::callback): `std::fs::write(path, text).map_err(Error::callback)?`.
+///
 /// `fit` takes a `&mut` of a callback as well, to be read afterwards.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no callback",
+    note = "implement `candle_keras::callbacks::Callback` for a type of your own; closures are none"
+)]
 pub trait Callback {
     /// Before the first epoch.
     ///

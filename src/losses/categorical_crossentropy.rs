@@ -64,11 +64,13 @@ impl Loss for CategoricalCrossentropy {
         if y_true.sample_shape() == output_shape {
             return check_same_shape(y_true, output_shape);
         }
-        Err(target_error(
-            y_true,
-            output_shape,
-            "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels",
-        ))
+        let advice = match (y_true.sample_shape(), output_shape) {
+            ([.., columns], [.., units]) if *columns > 1 && columns != units => format!(
+                "targets have {columns} classes and the last layer {units} units: make them equal"
+            ),
+            _ => "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels".to_string(),
+        };
+        Err(target_error(y_true, output_shape, &advice))
     }
 
     fn losses_and_gradient(

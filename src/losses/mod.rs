@@ -45,8 +45,9 @@ pub trait Loss: Debug + Send + Sync {
     /// The name as in Keras: `mean_squared_error`.
     fn name(&self) -> &str;
 
-    /// One loss for every sample: (batch) or (batch, ..) from targets and outputs of a batch. The
-    /// targets have the outputs' shape where [`aligned`] can give it to them.
+    /// One loss for every sample, (batch) or (batch, ..), from targets and outputs of a batch: a
+    /// mean over the last axis, not over samples. Training and evaluation give it targets that
+    /// [`aligned`] has been over, so that (batch) comes as (batch, 1) for outputs of that shape.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -115,7 +116,7 @@ pub(crate) fn differentiate(
     match gradient {
         Some(gradient) => Ok((losses.detach(), gradient)),
         None => Err(Error::NoGradient {
-            what: format!("the model's outputs from the loss `{}`", loss.name()),
+            what: "the model's outputs".to_string(),
             place: "the loss's call",
             advice: "give the loss a losses_and_gradient of its own",
         }),

@@ -1,5 +1,7 @@
 use super::{EPSILON, Loss, categorical_crossentropy::log_softmax, fused, target_error};
-use crate::{Data, Error, Result, activations::ActivationFunction, data::Rows, ops};
+use crate::{
+    Data, Error, Result, activations::ActivationFunction, data::Rows, error::batched, ops,
+};
 use candle_core::{D, DType, Device, Tensor};
 
 /// Categorical cross-entropy with labels in place of one-hot targets: loss = -ln y_pred\[label\].
@@ -77,11 +79,15 @@ impl Loss for SparseCategoricalCrossentropy {
         };
         let shape = y_true.sample_shape();
         if shape != outer && shape != [outer, &[1]].concat() {
-            return Err(target_error(
-                y_true,
-                outer,
-                "targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets",
-            ));
+            let advice = if shape == output_shape {
+                "targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets".to_string()
+            } else {
+                let outputs = batched(output_shape);
+                format!(
+                    "the model's outputs are {outputs}, with a label for each row of the last axis: a Flatten layer may be missing"
+                )
+            };
+            return Err(target_error(y_true, outer, &advice));
         }
         let rows = Rows::Range {
             start: 0,

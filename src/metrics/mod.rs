@@ -51,7 +51,8 @@ pub trait Metric: Debug + Send + Sync {
 
 /// A metric's count of the samples so far.
 pub trait Counter: Debug + Send + Sync {
-    /// Counts the samples of a batch, from their targets and the model's outputs.
+    /// Counts the samples of a batch, from their targets, which come as a loss gets them, and the
+    /// model's outputs.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -65,6 +66,10 @@ pub trait Counter: Debug + Send + Sync {
 }
 
 /// What `compile` takes as metrics: `[Accuracy]`, `(Accuracy, Confidence)` for several types, `()` for none, or a `Vec<Box<dyn Metric>>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of metrics",
+    note = "give metrics in brackets: `[Accuracy]`, `(Accuracy, Mine)` for several types, `()` for none"
+)]
 pub trait Metrics {
     /// The metrics in order.
     fn into_metrics(self) -> Vec<Box<dyn Metric>>;

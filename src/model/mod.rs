@@ -87,7 +87,9 @@ impl Compiled {
 impl Sequential {
     /// Makes the model ready to train: how weights change, what to make small, what to count.
     ///
-    /// A softmax or sigmoid at the end is computed together with its cross-entropy.
+    /// A softmax or sigmoid at the end is computed together with its cross-entropy. Metrics are
+    /// `[Accuracy]`, `(Accuracy, Mine)` for several types, or `()` for none
+    /// ([`Metrics`](crate::metrics::Metrics)).
     ///
     /// ```
     /// use candle_keras::prelude::*;
@@ -126,6 +128,17 @@ impl Sequential {
     }
 
     /// All weights, in the order of the layers: Keras's order, which files follow.
+    ///
+    /// ```
+    /// use candle_keras::prelude::*;
+    /// # fn main() -> anyhow::Result<()> {
+    /// # let network = || Sequential::new().add(Input::new(2)).add(Dense::new(1));
+    /// let (first, mut second) = (network().build(&Device::Cpu)?, network().build(&Device::Cpu)?);
+    /// for weight in first.weights() {
+    ///     second.set_weight(weight.path(), &weight.copy()?)?; // now they predict the same
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn weights(&self) -> impl Iterator<Item = &Weight> {
         self.chain.iter().flat_map(|chain| chain.weights())
     }
@@ -139,7 +152,8 @@ impl Sequential {
         self.find_weight(path)?.copy()
     }
 
-    /// Gives the weight named `path` new numbers.
+    /// Gives the weight named `path` new numbers: a copy of `values`, on the model's device and in
+    /// its type.
     ///
     /// # Errors
     /// When the model is not built or has none of this name, its shape is another, or a

@@ -57,7 +57,11 @@ impl Sequential {
     ///     .add(Dense::new(3).activation(Softmax))
     ///     .build(&Device::Cpu)?;
     /// let x = Tensor::zeros((100, 4), DType::F32, &Device::Cpu)?;
-    /// assert_eq!(model.predict(&x)?.dims(), [100, 3]);
+    /// let probabilities = model.predict(&x)?; // (100, 3)
+    /// let classes = probabilities.argmax(1)?.to_vec1::<u32>()?;
+    /// assert_eq!(classes.len(), 100);
+    /// let one = model.predict(&x.get(0)?.unsqueeze(0)?)?; // a batch of one sample
+    /// assert_eq!(one.dims(), [1, 3]);
     /// # Ok(()) }
     /// ```
     ///
@@ -116,8 +120,10 @@ impl Sequential {
         }
         let counts =
             [x.sample_shape(), self.input_shape()].map(|shape| shape.iter().product::<usize>());
-        let advice = if counts[0] == counts[1] {
+        let advice = if counts[0] == counts[1] && self.input_shape().len() == 1 {
             "the numbers are as many, so Data::flatten() or a Flatten layer may be missing"
+        } else if counts[0] == counts[1] {
+            "the numbers are as many: reshape the samples, or give Input their shape"
         } else if x.tensor().dims() == self.input_shape() {
             "the axis of the samples is missing: one sample is x.unsqueeze(0)?"
         } else {

@@ -29,6 +29,13 @@ pub struct Adam {
     epsilon: f64,
 }
 
+impl Default for Adam {
+    /// Keras's learning rate, 0.001.
+    fn default() -> Self {
+        Self::new(0.001)
+    }
+}
+
 impl Adam {
     /// Adam with Keras's defaults.
     pub fn new(learning_rate: f64) -> Self {

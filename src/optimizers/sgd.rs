@@ -26,6 +26,13 @@ pub struct Sgd {
     nesterov: bool,
 }
 
+impl Default for Sgd {
+    /// Keras's learning rate, 0.01, without momentum.
+    fn default() -> Self {
+        Self::new(0.01)
+    }
+}
+
 impl Sgd {
     /// Plain descent.
     pub fn new(learning_rate: f64) -> Self {

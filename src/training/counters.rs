@@ -1,6 +1,6 @@
 use super::Logs;
 use crate::{
-    Result,
+    Error, Result,
     metrics::{Counter, Metric, RunningMean},
 };
 use candle_core::Tensor;
@@ -45,8 +45,10 @@ impl Counters {
             return Ok(());
         }
         let y_pred = y_pred()?;
-        for (_, counter) in &mut self.metrics {
-            counter.update(y_true, &y_pred)?;
+        for (name, counter) in &mut self.metrics {
+            counter
+                .update(y_true, &y_pred)
+                .map_err(|error| Error::of_part("metric", name, error))?;
         }
         Ok(())
     }

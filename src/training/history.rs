@@ -88,6 +88,13 @@ impl History {
         self.columns.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Names with their numbers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[f64])> {
+        self.columns
+            .iter()
+            .map(|(name, values)| (name.as_str(), values.as_slice()))
+    }
+
     /// The epochs, counted from 0.
     pub fn epochs(&self) -> &[usize] {
         &self.epochs

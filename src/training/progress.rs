@@ -102,8 +102,9 @@ impl Progress {
         self.drawn = Instant::now();
         let step = self.started.elapsed() / self.done as u32;
         let left = step * (self.steps - self.done) as u32;
-        bar.set_message(format!("{} {}", clock(left), numbers(step, &logs()?)));
+        let text = format!("{} {}", clock(left), numbers(step, &logs()?));
         bar.set_position(self.done as u64);
+        bar.set_message(text);
         Ok(())
     }
 

@@ -26,7 +26,7 @@ impl Sequential {
         let step = Step::new(chain, compiled, x, y, self.trained.steps, Updates::Taken)?;
         self.trained
             .counters
-            .update(&step.losses, y, || step.outputs(chain))?;
+            .update(&step.losses, &step.y_true, || step.outputs(chain))?;
         if self.trained.counters.first_not_finite().is_some() {
             return Ok(());
         }
@@ -78,8 +78,10 @@ impl Sequential {
         let chain = self.built("evaluate")?;
         let (loss, head) = self.compiled("evaluate")?.head();
         let outputs = chain.forward(x, head)?;
-        let losses = losses::values(loss, y, &outputs)?;
-        counters.update(&losses, y, || finished(&outputs, chain, head))
+        let y_true = losses::aligned(y, &outputs)?;
+        let losses = losses::values(loss, &y_true, &outputs)
+            .map_err(|error| Error::of_part("loss", loss.name(), error))?;
+        counters.update(&losses, &y_true, || finished(&outputs, chain, head))
     }
 }
 
@@ -89,6 +91,8 @@ struct Step {
     outputs: Tensor,
     tape: Tape,
     head: Head,
+    /// The targets, in the outputs' shape where they can be.
+    y_true: Tensor,
     losses: Tensor,
     /// Of the sum of the losses with respect to `outputs`.
     gradient: Tensor,
@@ -105,11 +109,14 @@ impl Step {
     ) -> Result<Self> {
         let (loss, head) = compiled.head();
         let (outputs, tape) = chain.forward_training(x, number, head, updates)?;
-        let (losses, gradient) = losses::differentiate(loss, y, &outputs)?;
+        let y_true = losses::aligned(y, &outputs)?;
+        let (losses, gradient) = losses::differentiate(loss, &y_true, &outputs)
+            .map_err(|error| Error::of_part("loss", loss.name(), error))?;
         Ok(Self {
             outputs,
             tape,
             head,
+            y_true,
             losses,
             gradient,
         })
