@@ -53,7 +53,7 @@
 //! - `datasets` (default): gets MNIST and Fashion-MNIST from the hub through candle-datasets.
 //! - `cuda`, `cudnn`, `mkl`, `accelerate`, `metal`: candle's, passed on.
 
-#![deny(missing_docs)]
+#![deny(missing_docs, unsafe_code)]
 
 pub mod activations;
 pub mod callbacks;

@@ -1,7 +1,7 @@
 //! Matrix products of f32 numbers in memory, by the `gemm` crate that candle uses as well.
 //!
-//! Called directly because each product of candle's own reads the machine's list of processors to
-//! choose its thread count: a third of a training step.
+//! Called directly because each product of candle's own reads the machine's list of processors
+//! (/proc/cpuinfo) to choose its thread count, which takes longer than a small product.
 
 use gemm::Parallelism;
 
@@ -52,11 +52,16 @@ impl<'a> Matrix<'a> {
     pub(crate) fn times(self, right: Matrix<'_>) -> Vec<f32> {
         assert_eq!(self.columns, right.rows, "inner lengths of a product");
         let (rows, columns) = (self.rows, right.columns);
-        let mut product = vec![0.0; rows * columns];
+        if self.columns == 0 {
+            return vec![0.0; rows * columns];
+        }
+        let mut product: Vec<f32> = Vec::with_capacity(rows * columns);
         // SAFETY: `new` and `transposed` are the only ways to a Matrix, so that every index
         // row·row_stride + column·column_stride of `self` and `right` lies within its numbers;
-        // `product` has rows·columns numbers at strides (columns, 1) and is not read (the third
-        // flag), and no other reference to it exists.
+        // `product` has room for rows·columns numbers at strides (columns, 1), which gemm writes
+        // without reading them (the flag `read_dst`), all of them as the inner length is not 0,
+        // and no other reference to it exists.
+        #[allow(unsafe_code, reason = "gemm takes pointers")]
         unsafe {
             gemm::gemm(
                 rows,
@@ -80,6 +85,7 @@ impl<'a> Matrix<'a> {
                 // 0: as many threads as rayon's pool has; small products stay on one.
                 Parallelism::Rayon(0),
             );
+            product.set_len(rows * columns);
         }
         product
     }
@@ -118,7 +124,7 @@ mod tests {
             };
             let (a, b) = (Matrix::new(&left, k), Matrix::new(&right, n));
             assert_eq!(a.times(b), expected, "{m}×{k}·{k}×{n}");
-            if m == 0 {
+            if m == 0 || k == 0 {
                 continue;
             }
             let (left, right) = (flip(&left, k), flip(&right, n));

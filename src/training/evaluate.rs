@@ -26,7 +26,7 @@ impl Evaluate {
         Self::default()
     }
 
-    /// Samples in a batch; the result does not depend on it.
+    /// Samples in a batch; the result depends on it by rounding alone.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
