@@ -244,7 +244,7 @@ mod tests {
             let (mut progress, terminal) = shown(width);
             progress.batch_end(|| Ok(logs(0.5))).unwrap();
             let running = text(&terminal);
-            assert!(running.starts_with(" 1/10 ━━──"), "{running}");
+            assert!(running.starts_with(" 1/10 ━━━──"), "{running}");
             assert!(
                 running.ends_with("/step - accuracy: 0.8125 - loss: 0.5000"),
                 "{running}"
