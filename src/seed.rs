@@ -85,6 +85,14 @@ mod tests {
         // Written down once from this implementation: a change of these breaks every saved seed.
         let order = Stream::new(42, "shuffle", 0).permutation(8);
         assert_eq!(order, [1, 7, 4, 0, 6, 5, 3, 2]);
+        let mut stream = Stream::new(42, "weights/dense/kernel", 0);
+        let uniform = [(); 3].map(|()| stream.uniform());
+        assert_eq!(uniform, [0.84018034, 0.5989725, 0.63845235]);
+        let normal = [(); 3].map(|()| stream.normal());
+        assert_eq!(
+            normal,
+            [-0.6685362408641444, 0.6496902798750928, -1.0846121902150838]
+        );
     }
 
     #[test]

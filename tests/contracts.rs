@@ -4,8 +4,8 @@ mod common;
 
 use candle_core::Var;
 use candle_keras::{
-    Result, activations::ActivationFunction, layers::Layer, losses::Loss, optimizers::Optimizer,
-    prelude::*,
+    Result, activations::ActivationFunction, layers::Layer, losses::Loss, metrics::Metric,
+    optimizers::Optimizer, prelude::*,
 };
 use common::{assert_close, bits, flat, numbers};
 
@@ -497,6 +497,47 @@ fn a_fused_optimizer_step_in_f32_is_the_plain_one_in_f64() {
             // Five steps of f32's 6e-8, on numbers of about 1.
             assert_close(&what, &fused, &plain, 1e-6, 1e-6);
             assert_ne!(fused[..1], flat(&numbers(dims, "weight"))[..1], "{what}");
+        }
+    }
+}
+
+#[test]
+fn elu_keeps_its_digits_near_0() {
+    let x = [-1e-6f32, -1e-4, -1e-2, 1e-6];
+    let expected = x.map(|x| match f64::from(x) {
+        x if x > 0.0 => x,
+        x => x.exp_m1(),
+    });
+    let y = Elu { alpha: 1.0 }.call(&Tensor::new(&x, &Device::Cpu).unwrap());
+    assert_close("elu", &flat(&y.unwrap()), &expected, 1e-6, 0.0);
+}
+
+#[test]
+fn accuracy_of_targets_with_an_axis_too_many_is_that_of_targets_without() {
+    // The greatest of each row: 4 and 4, 0 and 1, 2 and 2.
+    let y = [
+        [0f32, 0.0, 0.0, 0.0, 1.0],
+        [1.0, 0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 1.0, 0.0, 0.0],
+    ];
+    let p = [
+        [0.1f32, 0.2, 0.1, 0.2, 0.4],
+        [0.2, 0.6, 0.0, 0.1, 0.1],
+        [0.0, 0.1, 0.7, 0.1, 0.1],
+    ];
+    for dtype in [DType::F32, DType::F64] {
+        let tensor = |values| {
+            Tensor::new(values, &Device::Cpu)
+                .unwrap()
+                .to_dtype(dtype)
+                .unwrap()
+        };
+        let (y, p): (Tensor, Tensor) = (tensor(&y), tensor(&p));
+        for y in [y.unsqueeze(2).unwrap(), y] {
+            let mut counter = Accuracy.counter();
+            counter.update(&y, &p).unwrap();
+            let accuracy = counter.result().unwrap();
+            assert!((accuracy - 2.0 / 3.0).abs() < 1e-7, "{dtype:?}: {accuracy}");
         }
     }
 }

@@ -3,17 +3,14 @@
 mod common;
 
 use candle_keras::{Result, callbacks::Callback, prelude::*, seed};
-use common::{assert_close, flat, labels, numbers};
-use std::io::Write;
+use common::{assert_close, flat, labels, numbers, skip};
 
 /// The first GPU; elsewhere `None`, after a line that says that the test skips.
 fn gpu() -> Option<Device> {
     match Device::new_cuda(0) {
         Ok(device) => Some(device),
         Err(error) => {
-            // Not eprintln, which a test that passes does not show.
-            let line = format!("skipped: no CUDA device ({error})\n");
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            skip(format!("no CUDA device ({error})"));
             None
         }
     }
@@ -271,4 +268,14 @@ fn a_layer_that_candle_differentiates_trains_on_a_gpu_as_on_the_cpu() {
         run(model, &Data::from(&x), &y)
     };
     assert_alike("cube", &train(&gpu), &train(&Device::Cpu));
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_gpu_that_is_not_there_is_named_with_what_to_do() {
+    // The driver's own text stands in between.
+    let error = candle_keras::device("cuda:99").unwrap_err().to_string();
+    let start = "device `cuda:99`: this machine has no such device (";
+    let end = "): check the driver and the number, or use cpu";
+    assert!(error.starts_with(start) && error.ends_with(end), "{error}");
 }

@@ -16,13 +16,15 @@ use candle_keras::{
     weights::WeightBuilder,
 };
 use common::{assert_close, bits, flat, numbers};
+use std::sync::{Arc, Mutex};
 
 const UNIFORM: RandomUniform = RandomUniform {
     minval: 0.5,
     maxval: 1.5,
 };
 
-/// y = tanh(x·scale) + shift, differentiated by candle. `seen` counts batches and is not trained.
+/// y = tanh(x·scale) + shift, differentiated by candle. `seen` counts training batches and is not
+/// trained.
 #[derive(Debug)]
 struct TanhScale;
 
@@ -42,6 +44,8 @@ impl Layer for TanhScale {
     }
 
     fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+        // In every pass: outside fit it does nothing.
+        pass.update("seen", &(pass.weight("seen")? + 1.0)?)?;
         let scaled = inputs.broadcast_mul(pass.weight("scale")?)?;
         Ok(scaled.tanh()?.broadcast_add(pass.weight("shift")?)?)
     }
@@ -179,9 +183,192 @@ fn a_layer_of_the_users_own_trains_with_those_around_it() {
         let history = model.fit(&x, &y, quiet().epochs(100)).unwrap();
         assert!(history["loss"][99] < 0.5 * history["loss"][0]);
         for (weight, before) in model.weights().zip(&before) {
-            let moved = flat(&weight.copy().unwrap()) != *before;
-            assert_eq!(moved, weight.trainable(), "{}", weight.path());
+            assert_ne!(flat(&weight.copy().unwrap()), *before, "{}", weight.path());
         }
+    }
+}
+
+#[test]
+fn a_layers_own_update_counts_the_batches_of_fit_alone() {
+    let (x, y) = data();
+    let mut model = between(TanhScale, DType::F32);
+    let seen = |model: &Sequential| flat(&model.weight("tanh_scale/seen").unwrap());
+    assert_eq!(seen(&model), [0.0]);
+    // 24 samples are three batches, the last one smaller; the validation is not counted.
+    let options = || quiet().batch_size(10);
+    let with_validation = options().epochs(2).validation_data(&x, &y);
+    model.fit(&x, &y, with_validation).unwrap();
+    assert_eq!(seen(&model), [6.0]);
+    model.predict(&x).unwrap();
+    model.layer_outputs(&x).unwrap();
+    model.gradients(&x, &y).unwrap();
+    model
+        .evaluate_with(&x, &y, Evaluate::new().verbose(0))
+        .unwrap();
+    assert_eq!(seen(&model), [6.0]);
+    model.fit(&x, &y, options()).unwrap();
+    assert_eq!(seen(&model), [9.0]);
+    // A fit that an explosion ends is not counted.
+    let bad = (&y * f64::NAN).unwrap();
+    assert!(model.fit(&x, &bad, options()).is_err());
+    assert_eq!(seen(&model), [9.0]);
+    let summary = model.summary().to_string();
+    assert!(
+        summary.contains("\n Non-trainable params: 1 (4.00 B)\n"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_layers_own_update_of_a_weight_that_training_changes_or_of_another_shape_is_an_error() {
+    #[derive(Debug)]
+    struct Updates(&'static str);
+    impl Layer for Updates {
+        fn class_name(&self) -> &str {
+            "Updates"
+        }
+        fn build(&mut self, input_shape: &[usize], weights: &mut WeightBuilder<'_>) -> Result<()> {
+            weights.add("scale", input_shape, &UNIFORM)?;
+            weights.add_non_trainable("mean", input_shape, &Constant(0.0))
+        }
+        fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+            Ok(input_shape.to_vec())
+        }
+        fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+            pass.update(self.0, &inputs.mean_keepdim(0)?)?;
+            Ok(inputs.broadcast_mul(pass.weight("scale")?)?)
+        }
+    }
+    let (x, y) = data();
+    let error = |name| {
+        let mut model = between(Updates(name), DType::F32);
+        model.fit(&x, &y, quiet()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("scale"),
+        "layer `updates` (Updates): `scale`: expected a weight that add_non_trainable added, got a trainable weight: the optimizer changes the others"
+    );
+    assert_eq!(
+        error("mean"),
+        "layer `updates` (Updates): `updates/mean`: expected (5,), got (1, 5): give as many numbers as the weight has, in its shape"
+    );
+    assert_eq!(
+        error("variance"),
+        "layer `updates` (Updates): no weight of the layer is named `variance`: expected one of `scale`, `mean`"
+    );
+}
+
+/// The loss is the outputs' sum.
+#[derive(Debug)]
+struct Sum;
+
+impl Loss for Sum {
+    fn name(&self) -> &str {
+        "sum"
+    }
+    fn call(&self, _y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        Ok(y_pred.sum(1)?)
+    }
+}
+
+/// Outputs ½v² or v·w, whatever comes in. The gradients for `Sum` are then weights themselves, which
+/// `backward` gives without a copy.
+#[derive(Debug)]
+enum Potential {
+    Square,
+    Product,
+}
+
+impl Layer for Potential {
+    fn class_name(&self) -> &str {
+        "Potential"
+    }
+    fn build(&mut self, input_shape: &[usize], weights: &mut WeightBuilder<'_>) -> Result<()> {
+        weights.add("v", input_shape, &Constant(2.0))?;
+        match self {
+            Self::Square => Ok(()),
+            Self::Product => weights.add("w", input_shape, &Constant(0.5)),
+        }
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+        let v = pass.weight("v")?;
+        let outputs = match self {
+            Self::Square => (v.sqr()? * 0.5)?,
+            Self::Product => (v * pass.weight("w")?)?,
+        };
+        Ok(inputs.zeros_like()?.broadcast_add(&outputs)?)
+    }
+    fn backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for Potential {
+    fn gradients(&self, step: &Forward<'_>, _gradient: &Tensor) -> Result<Gradients> {
+        let v = step.weight("v")?.clone();
+        Ok(Gradients {
+            inputs: None,
+            weights: match self {
+                Self::Square => vec![v],
+                Self::Product => vec![step.weight("w")?.clone(), v],
+            },
+        })
+    }
+}
+
+/// The weights of a potential after `epochs` steps; `None` where training does not come to its end.
+fn fall(
+    make: fn() -> Potential,
+    optimizer: fn() -> Box<dyn Optimizer>,
+    dtype: DType,
+    epochs: usize,
+) -> Option<Vec<f64>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // A thread that hangs is left behind.
+    std::thread::spawn(move || {
+        let mut model = Sequential::new()
+            .dtype(dtype)
+            .add(Input::new(1))
+            .add(make())
+            .build(&Device::Cpu)
+            .unwrap();
+        model.compile(optimizer(), Sum, ()).unwrap();
+        let x = numbers(&[4, 1], "x");
+        model.fit(&x, &x, quiet().epochs(epochs)).unwrap();
+        let weights = model.weights().flat_map(|w| flat(&w.copy().unwrap()));
+        sender.send(weights.collect()).unwrap();
+    });
+    let limit = std::time::Duration::from_secs(60);
+    receiver.recv_timeout(limit).ok()
+}
+
+#[test]
+fn a_gradient_that_is_the_weight_itself_trains_without_a_hang() {
+    let square = || Potential::Square;
+    let momentum = || -> Box<dyn Optimizer> { Sgd::new(0.25).momentum(0.5).into() };
+    let adam = || -> Box<dyn Optimizer> { Adam::new(0.125).into() };
+    for dtype in [DType::F32, DType::F64] {
+        // v ← v - v/4, three times from 2.
+        let plain = fall(square, || Sgd::new(0.25).into(), dtype, 3);
+        assert_eq!(plain, Some(vec![2.0 * 0.75f64.powi(3)]));
+        // m = -0.5, then m = -0.25 - 1.5/4.
+        assert_eq!(fall(square, momentum, dtype, 2), Some(vec![0.875]));
+        // Adam's first step is the learning rate.
+        let moved = fall(square, adam, dtype, 1).expect("training came to its end");
+        assert_close("adam", &moved, &[1.875], 1e-6, 0.0);
+    }
+}
+
+#[test]
+fn a_gradient_that_is_another_weight_is_that_weight_before_the_step() {
+    for dtype in [DType::F32, DType::F64] {
+        // v ← 2 - 0.5/4 and w ← 0.5 - 2/4.
+        let product = || Potential::Product;
+        let moved = fall(product, || Sgd::new(0.25).into(), dtype, 1);
+        assert_eq!(moved, Some(vec![1.875, 0.0]));
     }
 }
 
@@ -577,4 +764,50 @@ fn a_layers_own_stream_gives_other_numbers_every_step_and_the_same_again() {
     assert_eq!(first, train());
     let plain = between(Dropout::new(0.0), DType::F32).fit(&x, &y, quiet());
     assert_ne!(first.0[0], plain.unwrap()["loss"][0]);
+}
+
+#[test]
+fn every_stream_of_a_step_and_of_the_steps_gives_other_numbers_and_a_seed_the_same_again() {
+    /// Notes the first number of two streams in every training step.
+    #[derive(Debug, Clone, Default)]
+    struct Draws(Arc<Mutex<Vec<f64>>>);
+    impl Layer for Draws {
+        fn class_name(&self) -> &str {
+            "Draws"
+        }
+        fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+            Ok(input_shape.to_vec())
+        }
+        fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+            if pass.training() {
+                let draws = [pass.stream().normal(), pass.stream().normal()];
+                self.0.lock().unwrap().extend(draws);
+            }
+            Ok(inputs.clone())
+        }
+    }
+    let (x, y) = data();
+    let train = |seed: u64| {
+        let (one, other) = (Draws::default(), Draws::default());
+        let mut model = Sequential::new()
+            .seed(seed)
+            .add(Input::new(3))
+            .add(one.clone())
+            .add(Dense::new(2))
+            .add(other.clone())
+            .build(&Device::Cpu)
+            .unwrap();
+        let loss = MeanSquaredError::new();
+        model.compile(Sgd::new(0.1), loss, ()).unwrap();
+        model.fit(&x, &y, quiet().batch_size(12)).unwrap();
+        let draws = [one, other].map(|draws| draws.0.lock().unwrap().clone());
+        draws.concat()
+    };
+    let first = train(4);
+    assert_eq!(first, train(4));
+    // Two streams in each of two steps of two layers, with either seed.
+    let mut all = [first, train(5)].concat();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    assert_eq!(all.len(), 16);
 }

@@ -226,33 +226,42 @@ fn absurd_counts_are_refused_before_memory_is_taken_for_them() {
         problem(TRAIN_IMAGES, &idx(&[u32::MAX, 28, 28], &[0; 784]), false),
         format!("expected {claimed} bytes after the header, got 784")
     );
-    // The length of a packed file is not known: here the labels bear the count out, or not.
-    assert_eq!(
-        problem(
-            &format!("{TRAIN_LABELS}.gz"),
-            &gzip(&idx(&[u32::MAX], &[0; 5])),
-            true
+    // Deflate makes at most 1032 bytes of one, so a packed file's length bears out or not as well.
+    for (name, file, claimed) in [
+        (
+            TRAIN_IMAGES,
+            gzip(&idx(&[u32::MAX, 28, 28], &[0; 784])),
+            claimed,
         ),
-        "expected 3 labels, one for each image of train-images-idx3-ubyte.gz, got 4294967295"
+        (
+            TRAIN_LABELS,
+            gzip(&idx(&[u32::MAX], &[0; 5])),
+            u64::from(u32::MAX),
+        ),
+    ] {
+        let (length, most) = (file.len(), 1032 * file.len());
+        assert_eq!(
+            problem(&format!("{name}.gz"), &file, true),
+            format!(
+                "expected {claimed} bytes after the header, got a gzip file of {length}, which holds at most {most}"
+            )
+        );
+    }
+    // A count that its length could bear out is compared with the images, and with what is there.
+    let labels = idx(&[20_000], &[0; 5]);
+    assert_eq!(
+        problem(&format!("{TRAIN_LABELS}.gz"), &gzip(&labels), true),
+        "expected 3 labels, one for each image of train-images-idx3-ubyte.gz, got 20000"
     );
     let folder = folder(true);
-    put(
-        folder.path(),
-        TRAIN_IMAGES,
-        &idx(&[u32::MAX, 28, 28], &[0; 784]),
-        true,
-    );
-    put(
-        folder.path(),
-        TRAIN_LABELS,
-        &idx(&[u32::MAX], &[0; 5]),
-        true,
-    );
+    let images = idx(&[30, 28, 28], &[0; 784]);
+    put(folder.path(), TRAIN_IMAGES, &images, true);
+    put(folder.path(), TRAIN_LABELS, &idx(&[30], &[0; 30]), true);
     assert_eq!(
         mnist::load_from(folder.path()).unwrap_err().to_string(),
         format!(
-            "{}: expected 4294967295 bytes after the header, got 5: fetch the file again",
-            folder.path().join(format!("{TRAIN_LABELS}.gz")).display()
+            "{}: expected 23520 bytes after the header, got 784: fetch the file again",
+            folder.path().join(format!("{TRAIN_IMAGES}.gz")).display()
         )
     );
     assert_eq!(

@@ -3,7 +3,7 @@
 mod common;
 
 use candle_keras::{
-    Result,
+    Error, Result,
     callbacks::Callback,
     device,
     initializers::{Constant, Initializer},
@@ -127,6 +127,18 @@ fn a_name_given_twice_is_named() {
 }
 
 #[test]
+fn a_name_that_would_not_part_a_layer_from_its_weights_is_refused() {
+    for name in ["a/b", ""] {
+        assert_eq!(
+            build_error([Input::new(4).into(), Dense::new(3).name(name).into()]),
+            format!(
+                "`name`: expected a name of at least one letter, without /, got `{name}`: a / parts the layer's name from its weights'"
+            )
+        );
+    }
+}
+
+#[test]
 fn a_layer_whose_argument_is_out_of_range_is_named() {
     let error = |layer: Box<dyn Layer>| build_error([Input::new(4).into(), layer]);
     assert_eq!(
@@ -194,6 +206,27 @@ fn an_initializer_that_gives_too_few_numbers_is_named() {
         ]),
         "layer `dense` (Dense): `initializer of kernel`: expected 12 numbers, got 2: give as many numbers as the shape holds"
     );
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_refused_by_its_name() {
+    let not_finite =
+        "expected finite numbers, got NaN or an infinite one: training could not mend it";
+    for value in [f32::NAN, f32::INFINITY] {
+        let layer = Dense::new(3).bias_initializer(Constant(value));
+        assert_eq!(
+            build_error([Input::new(4).into(), layer.name("hidden").into()]),
+            format!("layer `hidden` (Dense): `hidden/bias`: {not_finite}")
+        );
+        let mut model = built();
+        let before = bits(&model);
+        let values = Tensor::new(&[0f32, value, 0.0], &Device::Cpu).unwrap();
+        assert_eq!(
+            text(model.set_weight("dense_1/bias", &values)),
+            format!("`dense_1/bias`: {not_finite}")
+        );
+        assert_eq!(bits(&model), before);
+    }
 }
 
 #[test]
@@ -654,6 +687,60 @@ fn a_layer_whose_output_is_not_what_it_promised_is_named() {
     );
 }
 
+/// A layer that promises outputs of this shape, and gives the mean of its inputs where it is bare.
+#[derive(Debug)]
+struct Shaped(&'static [usize]);
+
+impl Layer for Shaped {
+    fn class_name(&self) -> &str {
+        "Shaped"
+    }
+    fn output_shape(&self, _input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(self.0.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(inputs.mean(1)?)
+    }
+}
+
+#[test]
+fn a_layer_that_promises_outputs_without_numbers_is_named() {
+    for (shape, got) in [(&[0][..], "(0,)"), (&[3, 0], "(3, 0)")] {
+        assert_eq!(
+            build_error([Input::new(4).into(), Shaped(shape).into()]),
+            format!(
+                "layer `shaped` (Shaped): `output_shape`: expected lengths of at least 1, got {got}: an output without numbers leaves nothing to learn"
+            )
+        );
+    }
+}
+
+#[test]
+fn outputs_without_an_axis_are_predicted_and_refused_by_every_loss() {
+    let (x, y) = (numbers(&[8, 4], "x"), numbers(&[8], "y"));
+    let losses: [Box<dyn Loss>; 4] = [
+        MeanSquaredError::new().into(),
+        BinaryCrossentropy::new().into(),
+        CategoricalCrossentropy::new().into(),
+        SparseCategoricalCrossentropy::new().into(),
+    ];
+    for loss in losses {
+        let mut model = Sequential::new()
+            .add(Input::new(4))
+            .add(Dense::new(3))
+            .add(Shaped(&[]))
+            .build(&Device::Cpu)
+            .unwrap();
+        assert_eq!(model.predict(&x).unwrap().dims(), [8]);
+        model.compile(Sgd::new(0.1), loss, [Accuracy]).unwrap();
+        for y in [&y, &y.unsqueeze(1).unwrap()] {
+            let expected = "`outputs`: expected an axis after that of the samples, got (n,): end the model with a layer whose outputs have one, such as Dense";
+            assert_eq!(text(model.fit(&x, y, quiet())), expected);
+            assert_eq!(text(model.evaluate(&x, y)), expected);
+        }
+    }
+}
+
 #[test]
 fn a_layer_that_cuts_the_graph_is_named() {
     let (x, y) = (numbers(&[8, 4], "x"), numbers(&[8, 3], "y"));
@@ -718,13 +805,162 @@ fn a_loss_that_cuts_the_graph_is_named() {
 }
 
 #[test]
+fn a_loss_that_gives_no_number_a_sample_is_named() {
+    /// The mean over the batch, too.
+    #[derive(Debug)]
+    struct Scalar;
+    impl Loss for Scalar {
+        fn name(&self) -> &str {
+            "scalar"
+        }
+        fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+            Ok((y_pred - y_true)?.sqr()?.mean_all()?)
+        }
+    }
+    let (x, y) = (numbers(&[8, 4], "x"), numbers(&[8, 3], "y"));
+    let mut model = built();
+    model.compile(Sgd::new(0.1), Scalar, ()).unwrap();
+    let expected = "loss `scalar`: `call`: expected a loss for each of 8 samples, got shape (): leave the mean over samples to the training: take it over the last axis only";
+    assert_eq!(text(model.fit(&x, &y, quiet())), expected);
+    assert_eq!(text(model.evaluate(&x, &y)), expected);
+    assert_eq!(text(model.gradients(&x, &y)), expected);
+}
+
+#[test]
+fn a_losses_own_gradient_of_another_shape_is_named() {
+    #[derive(Debug)]
+    struct Flat;
+    impl Loss for Flat {
+        fn name(&self) -> &str {
+            "flat"
+        }
+        fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+            Ok((y_pred - y_true)?.sum(1)?)
+        }
+        fn losses_and_gradient(
+            &self,
+            y_true: &Tensor,
+            y_pred: &Tensor,
+        ) -> Result<Option<(Tensor, Tensor)>> {
+            let gradient = y_pred.ones_like()?.flatten_all()?;
+            Ok(Some((self.call(y_true, y_pred)?, gradient)))
+        }
+    }
+    let (x, y) = (numbers(&[8, 4], "x"), numbers(&[8, 3], "y"));
+    let mut model = built();
+    model.compile(Sgd::new(0.1), Flat, ()).unwrap();
+    let expected = "loss `flat`: `losses_and_gradient`: expected a gradient of the outputs' shape (8, 3), got (24,): give one number for each output";
+    assert_eq!(text(model.fit(&x, &y, quiet())), expected);
+    assert_eq!(text(model.gradients(&x, &y)), expected);
+}
+
+#[test]
+fn cross_entropies_called_directly_refuse_targets_that_do_not_fit() {
+    let logits = Tensor::new(&[[1f32, 2.0], [0.5, 0.0]], &Device::Cpu).unwrap();
+    let sparse = SparseCategoricalCrossentropy::new;
+    let categorical = CategoricalCrossentropy::new;
+    for dtype in [DType::F32, DType::F64] {
+        let logits = logits.to_dtype(dtype).unwrap();
+        for loss in [sparse(), sparse().from_logits()] {
+            for label in [5f32, 2.0, -1.0, 0.5, f32::NAN] {
+                let y = Tensor::new(&[1f32, label], &Device::Cpu).unwrap();
+                let y = y.to_dtype(dtype).unwrap();
+                let expected = format!(
+                    "y: sample 1 has label {label}, expected a whole number from 0 to 1: the model's output has 2 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
+                );
+                assert_eq!(text(loss.call(&y, &logits)), expected);
+                match loss.losses_and_gradient(&y, &logits) {
+                    // Left to call and candle.
+                    Ok(None) => {}
+                    fused => assert_eq!(text(fused), expected),
+                }
+            }
+            for (shape, got) in [(&[2, 2][..], "(2, 2)"), (&[3], "(3,)"), (&[4], "(4,)")] {
+                let y = Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
+                assert_eq!(
+                    text(loss.call(&y, &logits)),
+                    format!(
+                        "`y_true`: expected shape (2,), got {got}: give a label for every row of outputs"
+                    )
+                );
+                let fused = loss.losses_and_gradient(&y, &logits);
+                assert!(!matches!(fused, Ok(Some(_))));
+            }
+        }
+        for shape in [&[2, 3][..], &[1, 3], &[4], &[2]] {
+            let y = Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
+            for loss in [categorical(), categorical().from_logits()] {
+                assert!(loss.call(&y, &logits).is_err(), "{loss:?}, {shape:?}");
+                let fused = loss.losses_and_gradient(&y, &logits);
+                assert!(!matches!(fused, Ok(Some(_))), "{loss:?}, {shape:?}");
+            }
+        }
+    }
+    let y = Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap();
+    let logits = logits.narrow(0, 0, 1).unwrap();
+    assert_eq!(
+        text(categorical().from_logits().losses_and_gradient(&y, &logits)),
+        "`y_true`: expected shape (1, 2), got (1, 3): give a target for every output"
+    );
+}
+
+/// Calls from within `fit` what must not be called there, at one of its ends.
+struct Nested {
+    compiles: bool,
+    at_batch: bool,
+}
+
+impl Nested {
+    fn call(&self, model: &mut Sequential) -> Result<()> {
+        if self.compiles {
+            return model.compile(Sgd::new(0.5), MeanSquaredError::new(), ());
+        }
+        let (x, y) = (numbers(&[8, 4], "x"), labels(8, 3));
+        model.fit(&x, &y, quiet()).map(|_| ())
+    }
+}
+
+impl Callback for Nested {
+    fn on_train_batch_end(&mut self, _batch: usize, model: &mut Sequential) -> Result<()> {
+        match self.at_batch {
+            true => self.call(model),
+            false => Ok(()),
+        }
+    }
+    fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {
+        self.call(model)
+    }
+}
+
+#[test]
+fn fit_and_compile_from_a_callback_end_the_fit_and_leave_the_model_usable() {
+    let (x, y) = (numbers(&[8, 4], "x"), labels(8, 3));
+    for (method, compiles) in [("fit", false), ("compile", true)] {
+        for at_batch in [true, false] {
+            let nested = Nested { compiles, at_batch };
+            let mut model = classifier();
+            assert_eq!(
+                text(model.fit(&x, &y, quiet().epochs(2).callback(nested))),
+                format!(
+                    "`{method}` was called from a callback while fit runs: call it after fit, and use model.stop_training() to end fit early"
+                )
+            );
+            let history = model.fit(&x, &y, quiet()).unwrap();
+            assert_eq!(history["accuracy"].len(), 1);
+            let loss = SparseCategoricalCrossentropy::new();
+            model.compile(Sgd::new(0.1), loss, ()).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_callbacks_error_ends_the_training_and_is_told() {
     struct Full;
     impl Callback for Full {
         fn on_epoch_begin(&mut self, epoch: usize, _model: &mut Sequential) -> Result<()> {
             match epoch {
                 0 => Ok(()),
-                _ => Err(candle_keras::Error::Callback("the disk is full".into())),
+                _ => Err(Error::Callback("the disk is full".into())),
             }
         }
     }
@@ -861,6 +1097,27 @@ fn an_explosion_in_a_later_epoch_leaves_the_model_as_the_last_finite_epoch_left_
         untouched.fit(&x, &y, options().epochs(2)).unwrap();
         assert_eq!(bits(&broken), bits(&untouched));
     }
+}
+
+#[test]
+fn an_explosion_carries_the_history_of_the_epochs_before() {
+    let (x, y) = (numbers(&[12, 4], "x"), numbers(&[12, 1], "y"));
+    let options = || quiet().batch_size(3);
+    let expected = dropping(Sgd::new(0.01)).fit(&x, &y, options()).unwrap();
+    let mut model = dropping(Sgd::new(0.01));
+    let error = model.fit(&x, &y, options().epochs(3).callback(Explode));
+    let Err(Error::NotFinite { history, .. }) = error else {
+        panic!("expected NotFinite, got {error:?}");
+    };
+    assert_eq!(history["loss"], expected["loss"]);
+    assert_eq!(history.epochs(), [0]);
+
+    let (good, bad, _) = ten(5, f32::NAN);
+    let error = line(Sgd::new(0.1)).fit(&bad, &good, quiet());
+    let Err(Error::NotFinite { history, .. }) = error else {
+        panic!("expected NotFinite, got {error:?}");
+    };
+    assert!(history.epochs().is_empty());
 }
 
 #[test]

@@ -11,6 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How many bytes one byte of deflate can stand for: 258 for two bits (zlib's technical details,
+/// "Maximum Compression Factor").
+const MOST_PACKED: u64 = 1032;
+
 /// What the values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -104,6 +108,13 @@ impl IdxFile {
         }
         if !packed && length.checked_sub(header) != Some(idx.values) {
             return Err(idx.wrong_length(length.saturating_sub(header)));
+        }
+        let most = length.saturating_mul(MOST_PACKED);
+        if packed && idx.values > most {
+            return Err(idx.problem(format!(
+                "expected {} bytes after the header, got a gzip file of {length}, which holds at most {most}",
+                idx.values
+            )));
         }
         Ok(idx)
     }

@@ -61,7 +61,7 @@ impl Loss for CategoricalCrossentropy {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        if y_true.sample_shape() == output_shape {
+        if y_true.sample_shape() == output_shape || output_shape.is_empty() {
             return check_same_shape(y_true, output_shape);
         }
         let advice = match (y_true.sample_shape(), output_shape) {

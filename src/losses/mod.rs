@@ -98,20 +98,20 @@ pub(crate) fn differentiate(
     y_pred: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     if let Some((losses, gradient)) = loss.losses_and_gradient(y_true, y_pred)? {
-        check_losses(loss, &losses, y_pred)?;
+        check_losses(&losses, y_pred)?;
         if gradient.dims() != y_pred.dims() {
             return Err(Error::argument(
-                format!("gradient of the loss `{}`", loss.name()),
-                format!("the outputs' shape {}", tuple(y_pred.dims())),
+                "losses_and_gradient",
+                format!("a gradient of the outputs' shape {}", tuple(y_pred.dims())),
                 tuple(gradient.dims()),
-                "mend the loss's losses_and_gradient",
+                "give one number for each output",
             ));
         }
         return Ok((losses, gradient));
     }
     let variable = Var::from_tensor(y_pred)?;
     let losses = loss.call(y_true, variable.as_tensor())?;
-    check_losses(loss, &losses, y_pred)?;
+    check_losses(&losses, y_pred)?;
     let gradient = losses.sum_all()?.backward()?.remove(&variable);
     match gradient {
         Some(gradient) => Ok((losses.detach(), gradient)),
@@ -129,40 +129,45 @@ pub(crate) fn values(loss: &dyn Loss, y_true: &Tensor, y_pred: &Tensor) -> Resul
         Some((losses, _)) => losses,
         None => loss.call(y_true, y_pred)?,
     };
-    check_losses(loss, &losses, y_pred)?;
+    check_losses(&losses, y_pred)?;
     Ok(losses)
 }
 
 /// An error unless there is a loss for every sample: an epoch's loss is the mean over samples, and
 /// a batch's mean in their place would count a smaller last batch as much as the others.
-fn check_losses(loss: &dyn Loss, losses: &Tensor, y_pred: &Tensor) -> Result<()> {
+fn check_losses(losses: &Tensor, y_pred: &Tensor) -> Result<()> {
     if losses.dims().first() == y_pred.dims().first() {
         return Ok(());
     }
     Err(Error::argument(
-        format!("losses of `{}`", loss.name()),
-        format!("one for each of {} samples", y_pred.dims()[0]),
+        "call",
+        format!("a loss for each of {} samples", y_pred.dims()[0]),
         format!("shape {}", tuple(losses.dims())),
         "leave the mean over samples to the training: take it over the last axis only",
     ))
 }
 
-/// Losses and gradient by a fused operation on (targets, logits, width).
+/// Losses and gradient by a fused operation on (targets, logits, width), from targets of the
+/// logits' shape.
 fn fused(
     y_true: &Tensor,
     logits: &Tensor,
     operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
 ) -> Result<Option<(Tensor, Tensor)>> {
-    let width = logits.dim(D::Minus1)?;
-    let rows = logits.elem_count() / width.max(1);
-    if ![logits.elem_count(), rows].contains(&y_true.elem_count()) {
-        return Err(Error::Samples {
-            argument: "y_true",
-            expected: tuple(logits.dims()),
-            got: tuple(y_true.dims()),
-            advice: "give a target for every output, or a label for every row".to_string(),
-        });
+    if y_true.dims() != logits.dims() {
+        let advice = "give a target for every output";
+        return Err(misfit(y_true, logits.dims(), advice));
     }
+    fused_rows(y_true, logits, operation)
+}
+
+/// The same from targets whose shape the caller has checked.
+fn fused_rows(
+    y_true: &Tensor,
+    logits: &Tensor,
+    operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
+) -> Result<Option<(Tensor, Tensor)>> {
+    let width = logits.dim(D::Minus1)?;
     let (losses, gradient) = ops::read(y_true, |y| {
         ops::read(logits, |z| Ok(operation(y, z, width)))
     })?;
@@ -170,6 +175,16 @@ fn fused(
     let losses = Tensor::from_vec(losses, shape, logits.device())?;
     let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
     Ok(Some((losses, gradient)))
+}
+
+/// Targets of a batch that do not fit its outputs.
+fn misfit(y_true: &Tensor, expected: &[usize], advice: &str) -> Error {
+    Error::Samples {
+        argument: "y_true",
+        expected: tuple(expected),
+        got: tuple(y_true.dims()),
+        advice: advice.to_string(),
+    }
 }
 
 /// Targets in the shape of the outputs: (batch) becomes (batch, 1) and the other way round.
@@ -197,8 +212,7 @@ pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<
         all => all.to_vec(),
     };
     if output_shape.is_empty() {
-        let advice = "end the model with a layer whose outputs have an axis, such as Dense";
-        return Err(target_error(y_true, &[1], advice));
+        return Err(no_axis());
     }
     if bare(y_true.sample_shape()) == bare(output_shape) {
         return Ok(());
@@ -208,6 +222,16 @@ pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<
         output_shape,
         "give a target for every output, or the last layer as many units as a target has numbers",
     ))
+}
+
+/// Outputs that are one bare number a sample.
+fn no_axis() -> Error {
+    Error::argument(
+        "outputs",
+        "an axis after that of the samples",
+        of_samples(&[]),
+        "end the model with a layer whose outputs have one, such as Dense",
+    )
 }
 
 fn target_error(y_true: &Data, expected: &[usize], advice: &str) -> Error {

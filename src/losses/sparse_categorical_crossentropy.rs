@@ -1,4 +1,6 @@
-use super::{EPSILON, Loss, categorical_crossentropy::log_softmax, fused, target_error};
+use super::{
+    EPSILON, Loss, categorical_crossentropy::log_softmax, fused_rows, misfit, no_axis, target_error,
+};
 use crate::{
     Data, Error, Result, activations::ActivationFunction, data::Rows, error::batched, ops,
 };
@@ -48,6 +50,7 @@ impl Loss for SparseCategoricalCrossentropy {
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        let labels = labels(y_true, y_pred)?; // (batch, .., 1)
         let log_probabilities = if self.from_logits {
             log_softmax(y_pred)?
         } else {
@@ -57,7 +60,6 @@ impl Loss for SparseCategoricalCrossentropy {
                 .clamp(EPSILON, 1.0 - EPSILON)?
                 .log()?
         };
-        let labels = labels(y_true, y_pred)?; // (batch, .., 1)
         let axis = y_pred.rank() - 1;
         Ok(log_probabilities
             .contiguous()?
@@ -69,13 +71,7 @@ impl Loss for SparseCategoricalCrossentropy {
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
         let (outer, classes) = match output_shape {
             [outer @ .., classes] => (outer, *classes),
-            [] => {
-                return Err(target_error(
-                    y_true,
-                    output_shape,
-                    "outputs need an axis of classes",
-                ));
-            }
+            [] => return Err(no_axis()),
         };
         let shape = y_true.sample_shape();
         if shape != outer && shape != [outer, &[1]].concat() {
@@ -109,8 +105,9 @@ impl Loss for SparseCategoricalCrossentropy {
         }
         let width = y_pred.dim(D::Minus1)?;
         if ops::in_memory(&[y_true, y_pred]) {
+            check_shape(y_true, y_pred)?;
             check_labels(&ops::read(y_true, |labels| Ok(labels.to_vec()))?, width, 1)?;
-            return fused(y_true, y_pred, ops::cross_entropy::sparse);
+            return fused_rows(y_true, y_pred, ops::cross_entropy::sparse);
         }
         let classes = Tensor::arange(0u32, width as u32, y_pred.device())?;
         let one_hot = labels(y_true, y_pred)?.broadcast_eq(&classes)?;
@@ -127,11 +124,30 @@ impl Loss for SparseCategoricalCrossentropy {
 
 /// Labels as whole numbers, (batch, .., 1).
 fn labels(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+    check_shape(y_true, y_pred)?;
+    // Below 0 they would become the class 0; from the GPU they would have to be waited for.
+    if y_true.device().is_cpu() {
+        let labels = y_true.to_dtype(DType::F32)?.flatten_all()?;
+        check_labels(&labels.to_vec1()?, y_pred.dim(D::Minus1)?, 1)?;
+    }
     let labels = y_true.to_dtype(DType::U32)?;
     if labels.rank() < y_pred.rank() {
         return Ok(labels.unsqueeze(labels.rank())?);
     }
     Ok(labels)
+}
+
+/// An error unless there is a label for every row of outputs.
+fn check_shape(y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
+    let rows = &y_pred.dims()[..y_pred.rank().saturating_sub(1)];
+    if y_true.dims() == rows || y_true.dims() == [rows, &[1]].concat() {
+        return Ok(());
+    }
+    Err(misfit(
+        y_true,
+        rows,
+        "give a label for every row of outputs",
+    ))
 }
 
 /// An error unless every label is a whole number below `classes`; `width` of them belong to a

@@ -82,7 +82,7 @@ impl Sequential {
             let advice = "a / parts the layer's name from its weights'";
             return Err(Error::argument(
                 "name",
-                "a name without /",
+                "a name of at least one letter, without /",
                 format!("`{name}`"),
                 advice,
             ));

@@ -259,8 +259,10 @@ impl Node {
                     tuple(gradient.dims()),
                 );
             }
-            // The weight itself is its gradient for ½w²: the update reads one and writes the other.
-            if ops::same_memory(gradient, weight.value())? {
+            // A weight itself is its gradient for ½w², and another's for v·w: an update would change
+            // what it or a later one reads.
+            let mut all = self.weights.iter();
+            if all.any(|weight| ops::same_memory(gradient, weight.value())) {
                 *gradient = gradient.force_contiguous()?;
             }
         }

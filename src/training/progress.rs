@@ -198,6 +198,7 @@ fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indicatif::{InMemoryTerm, TermLike};
 
     #[test]
     fn numbers_and_times_read_as_in_keras() {
@@ -212,5 +213,64 @@ mod tests {
         assert_eq!(clock(Duration::from_secs(12)), "12s");
         assert_eq!(clock(Duration::from_secs(125)), "2:05");
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+    /// A progress of ten steps on a terminal of this width that is drawn at every batch.
+    fn shown(width: u16) -> (Progress, InMemoryTerm) {
+        let terminal = InMemoryTerm::new(10, width);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let mut progress = Progress::new(Verbosity::Silent, 10);
+        progress.bar = Some(bar(10, target));
+        progress.drawn = Instant::now() - REDRAW;
+        (progress, terminal)
+    }
+
+    /// What the terminal shows, with its rows put together.
+    fn text(terminal: &InMemoryTerm) -> String {
+        let width = usize::from(terminal.width());
+        let rows = terminal.contents();
+        let rows = rows.lines().map(|row| format!("{row:<width$}"));
+        rows.collect::<String>().trim_end().to_string()
+    }
+
+    fn logs(loss: f64) -> Logs {
+        let mut logs = Logs::default();
+        logs.insert("accuracy", 0.8125);
+        logs.insert("loss", loss);
+        logs
+    }
+
+    #[test]
+    fn the_bar_shows_step_total_loss_and_metrics_and_its_last_line_stays() {
+        for width in [60, 100] {
+            let (mut progress, terminal) = shown(width);
+            progress.batch_end(|| Ok(logs(0.5))).unwrap();
+            let running = text(&terminal);
+            assert!(running.starts_with(" 1/10 ━━━──"), "{running}");
+            assert!(
+                running.ends_with("/step - accuracy: 0.8125 - loss: 0.5000"),
+                "{running}"
+            );
+            progress.epoch_end(&logs(0.25));
+            drop(progress);
+            let finished = text(&terminal);
+            let full = format!("10/10 {} 0s ", "━".repeat(20));
+            assert!(finished.starts_with(&full), "{finished}");
+            assert!(
+                finished.ends_with("/step - accuracy: 0.8125 - loss: 0.2500"),
+                "{finished}"
+            );
+            assert!(!finished.contains("0.5000"), "{finished}");
+        }
+    }
+
+    #[test]
+    fn a_bar_that_is_cleared_leaves_nothing() {
+        for width in [60, 100] {
+            let (mut progress, terminal) = shown(width);
+            progress.batch_end(|| Ok(logs(0.5))).unwrap();
+            assert_ne!(text(&terminal), "");
+            progress.clear();
+            assert_eq!(text(&terminal), "");
+        }
     }
 }

@@ -10,9 +10,16 @@ use candle_keras::{
     seed::Stream,
 };
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// Says that a test skips, even where it is a test that passes: those keep eprintln's lines back.
+pub fn skip(why: impl std::fmt::Display) {
+    let line = format!("skipped: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
 
 /// The real MNIST, where this machine has it: in `CANDLE_KERAS_DATA` or beside the repository in
 /// `../shared/data/mnist`. Elsewhere `None`, after a line that says that the test skips.
@@ -30,7 +37,7 @@ pub fn real_mnist() -> Option<Dataset> {
     match folders.into_iter().find(has_it) {
         Some(folder) => Some(mnist::load_from(folder).expect("the files of MNIST are whole")),
         None => {
-            eprintln!("skipped: no MNIST in CANDLE_KERAS_DATA");
+            skip("no MNIST in CANDLE_KERAS_DATA");
             None
         }
     }
