@@ -48,15 +48,7 @@ impl Loss for CategoricalCrossentropy {
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let log_probabilities = if self.from_logits {
-            log_softmax(y_pred)?
-        } else {
-            let sum = y_pred.sum_keepdim(D::Minus1)?;
-            y_pred
-                .broadcast_div(&sum)?
-                .clamp(EPSILON, 1.0 - EPSILON)?
-                .log()?
-        };
+        let log_probabilities = log_probabilities(y_pred, self.from_logits)?;
         Ok((y_true * log_probabilities)?.sum(D::Minus1)?.neg()?)
     }
 
@@ -96,10 +88,15 @@ impl Loss for CategoricalCrossentropy {
     }
 }
 
-/// z - ln Σ eᶻ along the last axis, with the greatest z taken out first.
-pub(super) fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    let greatest = logits.detach().max_keepdim(D::Minus1)?;
-    let shifted = logits.broadcast_sub(&greatest)?;
+/// ln of the probabilities along the last axis. From logits z it is z - ln Σ eᶻ, with the greatest z
+/// taken out first; probabilities are divided by their sum and kept away from 0 and 1.
+pub(super) fn log_probabilities(y_pred: &Tensor, from_logits: bool) -> Result<Tensor> {
+    if !from_logits {
+        let shares = y_pred.broadcast_div(&y_pred.sum_keepdim(D::Minus1)?)?;
+        return Ok(shares.clamp(EPSILON, 1.0 - EPSILON)?.log()?);
+    }
+    let greatest = y_pred.detach().max_keepdim(D::Minus1)?;
+    let shifted = y_pred.broadcast_sub(&greatest)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     Ok(shifted.broadcast_sub(&log_sum)?)
 }

@@ -1,5 +1,5 @@
 use super::{
-    EPSILON, Loss, categorical_crossentropy::log_softmax, fused_rows, misfit, no_axis, target_error,
+    Loss, categorical_crossentropy::log_probabilities, fused_rows, misfit, no_axis, target_error,
 };
 use crate::{
     Data, Error, Result, activations::ActivationFunction, data::Rows, error::batched, ops,
@@ -51,15 +51,7 @@ impl Loss for SparseCategoricalCrossentropy {
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
         let labels = labels(y_true, y_pred)?; // (batch, .., 1)
-        let log_probabilities = if self.from_logits {
-            log_softmax(y_pred)?
-        } else {
-            let sum = y_pred.sum_keepdim(D::Minus1)?;
-            y_pred
-                .broadcast_div(&sum)?
-                .clamp(EPSILON, 1.0 - EPSILON)?
-                .log()?
-        };
+        let log_probabilities = log_probabilities(y_pred, self.from_logits)?;
         let axis = y_pred.rank() - 1;
         Ok(log_probabilities
             .contiguous()?
