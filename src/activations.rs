@@ -103,7 +103,10 @@ impl ActivationFunction {
         }
         let width = x.dim(D::Minus1)?;
         ops::write(&x, |numbers| {
-            ops::vectorized(|| ops::activation::apply(*self, numbers, width));
+            ops::vectorized(
+                #[inline(always)]
+                || ops::activation::apply(*self, numbers, width),
+            );
             Ok(())
         })?;
         Ok(x)
@@ -124,13 +127,15 @@ impl ActivationFunction {
         if input.is_none() && ops::in_memory(&[output]) {
             let before = gradient.force_contiguous()?;
             let width = output.dim(D::Minus1)?;
-            ops::read(output, |output| {
-                ops::write(&before, |gradient| {
-                    ops::vectorized(|| {
-                        ops::activation::apply_gradient(*self, output, gradient, width);
-                    });
-                    Ok(())
-                })
+            let output = ops::numbers(output)?;
+            ops::write(&before, |gradient| {
+                ops::vectorized(
+                    #[inline(always)]
+                    || {
+                        ops::activation::apply_gradient(*self, &output, gradient, width);
+                    },
+                );
+                Ok(())
             })?;
             return Ok(before);
         }

@@ -45,6 +45,24 @@ impl Rows<'static> {
     }
 }
 
+impl Rows<'_> {
+    /// How many samples they are.
+    fn len(self) -> usize {
+        match self {
+            Self::Range { length, .. } => length,
+            Self::Indices(indices) => indices.len(),
+        }
+    }
+
+    /// The index of the sample in place `row`.
+    fn index(self, row: usize) -> usize {
+        match self {
+            Self::Range { start, .. } => start + row,
+            Self::Indices(indices) => indices[row] as usize,
+        }
+    }
+}
+
 /// An error for batches without samples.
 pub(crate) fn check_batch_size(argument: &str, batch_size: usize) -> Result<()> {
     if batch_size > 0 {
@@ -211,16 +229,23 @@ impl Data {
     ///
     /// `rows` must lie within the samples.
     pub(crate) fn gather(&self, rows: Rows<'_>, dtype: DType, device: &Device) -> Result<Tensor> {
-        let length = match rows {
-            Rows::Range { length, .. } => length,
-            Rows::Indices(indices) => indices.len(),
-        };
-        let mut shape = vec![length];
+        self.gather_before(rows, Rows::Indices(&[]), dtype, device)
+    }
+
+    /// The same, where the samples `next` will be gathered soon after.
+    pub(crate) fn gather_before(
+        &self,
+        rows: Rows<'_>,
+        next: Rows<'_>,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let mut shape = vec![rows.len()];
         shape.extend(&self.sample_shape);
         if dtype == DType::F32
             && device.is_cpu()
             && self.values.is_contiguous()
-            && let Some(numbers) = self.gather_on_cpu(rows, length)
+            && let Some(numbers) = self.gather_on_cpu(rows, next)
         {
             return Ok(Tensor::from_vec(numbers, shape, device)?);
         }
@@ -245,38 +270,46 @@ impl Data {
     }
 
     /// Bytes and f32 gathered and scaled in one pass; `None` for other types and devices.
-    fn gather_on_cpu(&self, rows: Rows<'_>, length: usize) -> Option<Vec<f32>> {
+    fn gather_on_cpu(&self, rows: Rows<'_>, next: Rows<'_>) -> Option<Vec<f32>> {
         let (storage, layout) = self.values.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else {
             return None;
         };
         let width = self.sample_shape.iter().product();
-        let start = layout.start_offset();
-        let mut numbers = Vec::with_capacity(length * width);
-        match storage {
+        let length = rows.len();
+        let sample = |index: usize| {
+            let first = layout.start_offset() + index * width;
+            first..first + width
+        };
+        let place = |row: usize| sample(rows.index(row));
+        let ahead = |row: usize| (row < next.len()).then(|| sample(next.index(row)));
+        Some(match storage {
             CpuStorage::U8(bytes) => {
+                let (row, ahead) = (
+                    |row| &bytes[place(row)],
+                    |row| ahead(row).map(|place| &bytes[place]),
+                );
                 // In f64, rounded once, so that b·(1/255) is the f32 nearest to b/255.
                 let (scale, offset) = (self.scale, self.offset);
-                let number = |byte: &u8| (f64::from(*byte) * scale + offset) as f32;
-                for_each_row(&bytes[start..], rows, width, |row| {
-                    ops::vectorized(|| numbers.extend(row.iter().map(number)));
-                });
+                let exact = move |byte: &u8| (f64::from(*byte) * scale + offset) as f32;
+                match ops::fused_scale(scale, offset, exact) {
+                    Some(fused) => ops::collect_rows(length, width, row, ahead, fused),
+                    None => ops::collect_rows(length, width, row, ahead, exact),
+                }
             }
             CpuStorage::F32(values) if (self.scale, self.offset) == (1.0, 0.0) => {
-                for_each_row(&values[start..], rows, width, |row| {
-                    numbers.extend_from_slice(row);
-                });
+                let ahead = |row| ahead(row).map(|place| &values[place]);
+                let row = |row| &values[place(row)];
+                ops::collect_rows(length, width, row, ahead, |value| *value)
             }
             CpuStorage::F32(values) => {
                 let (scale, offset) = (self.scale as f32, self.offset as f32);
-                for_each_row(&values[start..], rows, width, |row| {
-                    let scaled = row.iter().map(|value| value * scale + offset);
-                    ops::vectorized(|| numbers.extend(scaled));
-                });
+                let number = move |value: &f32| value * scale + offset;
+                let ahead = |row| ahead(row).map(|place| &values[place]);
+                ops::collect_rows(length, width, |row| &values[place(row)], ahead, number)
             }
             _ => return None,
-        }
-        Some(numbers)
+        })
     }
 
     /// The shape of all samples, for messages: `(60000, 784)`.
@@ -284,19 +317,6 @@ impl Data {
         let mut shape = vec![self.len()];
         shape.extend(&self.sample_shape);
         tuple(&shape)
-    }
-}
-
-/// Calls `each` with the `width` numbers of every sample in `rows`.
-fn for_each_row<T>(values: &[T], rows: Rows<'_>, width: usize, mut each: impl FnMut(&[T])) {
-    match rows {
-        Rows::Range { start, length } => each(&values[start * width..(start + length) * width]),
-        Rows::Indices(indices) => {
-            for index in indices {
-                let start = *index as usize * width;
-                each(&values[start..start + width]);
-            }
-        }
     }
 }
 

@@ -1,10 +1,10 @@
-use super::{Backward, Forward, Gradients, Layer, Pass};
+use super::{Backward, Deferred, Forward, Gradients, Layer, Pass};
 use crate::{
     Error, Result,
     activations::ActivationFunction,
     error::batched,
     initializers::{GlorotUniform, Initializer, Zeros},
-    ops,
+    ops::{self, Gradient},
     weights::WeightBuilder,
 };
 use candle_core::{D, Tensor};
@@ -95,17 +95,10 @@ impl Dense {
             None
         };
         if ops::in_memory(&[x, kernel]) {
-            let outputs = ops::read(x, |x| {
-                ops::read(kernel, |kernel| {
-                    let forward = |bias: Option<&[f32]>| {
-                        Ok(ops::dense::forward(x, kernel, bias, self.units, function))
-                    };
-                    match bias {
-                        Some(bias) => ops::read(bias, |bias| forward(Some(bias))),
-                        None => forward(None),
-                    }
-                })
-            })?;
+            let bias = bias.map(ops::numbers).transpose()?;
+            let (numbers, kernel) = (ops::numbers(x)?, ops::numbers(kernel)?);
+            let bias = bias.as_deref();
+            let outputs = ops::dense::forward(&numbers, &kernel, bias, self.units, function);
             return Ok(Tensor::from_vec(
                 outputs,
                 (x.dim(0)?, self.units),
@@ -119,51 +112,6 @@ impl Dense {
         };
         function.call(&z)
     }
-}
-
-/// The gradients of a dense layer on numbers in memory: kernel, bias, inputs. Those of bias and
-/// inputs only where asked for.
-fn fused_gradients(
-    x: &Tensor,
-    g: &Tensor,
-    use_bias: bool,
-    kernel: Option<&Tensor>,
-) -> Result<(Vec<Tensor>, Option<Tensor>)> {
-    let units = g.dim(1)?;
-    let features = x.dim(1)?;
-    ops::read(g, |gradient| {
-        let of_kernel = ops::read(x, |x| Ok(ops::dense::kernel_gradient(x, gradient, units)))?;
-        let mut weights = vec![Tensor::from_vec(of_kernel, (features, units), g.device())?];
-        if use_bias {
-            let of_bias = ops::dense::bias_gradient(gradient, units);
-            weights.push(Tensor::from_vec(of_bias, units, g.device())?);
-        }
-        let Some(kernel) = kernel else {
-            return Ok((weights, None));
-        };
-        let of_inputs = ops::read(kernel, |kernel| {
-            Ok(ops::dense::input_gradient(gradient, kernel, units))
-        })?;
-        Ok((
-            weights,
-            Some(Tensor::from_vec(of_inputs, x.shape(), x.device())?),
-        ))
-    })
-}
-
-/// The same in candle's operations.
-fn plain_gradients(
-    x: &Tensor,
-    g: &Tensor,
-    use_bias: bool,
-    kernel: Option<&Tensor>,
-) -> Result<(Vec<Tensor>, Option<Tensor>)> {
-    let mut weights = vec![x.t()?.matmul(g)?];
-    if use_bias {
-        weights.push(g.sum(0)?);
-    }
-    let of_inputs = kernel.map(|kernel| g.matmul(&kernel.t()?)).transpose()?;
-    Ok((weights, of_inputs))
 }
 
 impl Layer for Dense {
@@ -229,26 +177,54 @@ impl Layer for Dense {
     }
 }
 
+impl Dense {
+    /// The inputs as rows, and the gradient before the activation.
+    fn before_activation(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
+        let x = step.inputs.flatten_to(D::Minus2)?; // (batch·.., features)
+        let g = gradient.flatten_to(D::Minus2)?.contiguous()?; // (batch·.., units)
+        if step.without_activation {
+            return Ok((x, g));
+        }
+        let y = step.outputs.flatten_to(D::Minus2)?;
+        let g = self.activation.backward(step.kept.first(), &y, &g)?;
+        Ok((x, g))
+    }
+}
+
 impl Backward for Dense {
     fn gradients(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Gradients> {
-        let x = step.inputs.flatten_to(D::Minus2)?; // (batch·.., features)
-        let mut g = gradient.flatten_to(D::Minus2)?.contiguous()?; // (batch·.., units)
-        if !step.without_activation {
-            let y = step.outputs.flatten_to(D::Minus2)?;
-            g = self.activation.backward(step.kept.first(), &y, &g)?;
+        let (x, g) = self.before_activation(step, gradient)?;
+        let mut weights = vec![x.t()?.matmul(&g)?];
+        if self.use_bias {
+            weights.push(g.sum(0)?);
         }
-        let kernel = step.weight("kernel")?;
-        let gradients = if ops::in_memory(&[&x, &g, kernel]) {
-            fused_gradients
+        let inputs = if step.needs_input_gradient {
+            let inputs = g.matmul(&step.weight("kernel")?.t()?)?;
+            Some(inputs.reshape(step.inputs.shape())?)
         } else {
-            plain_gradients
+            None
         };
-        let kernel = step.needs_input_gradient.then_some(kernel);
-        let (weights, inputs) = gradients(&x, &g, self.use_bias, kernel)?;
-        let inputs = inputs
-            .map(|inputs| inputs.reshape(step.inputs.shape()))
-            .transpose()?;
         Ok(Gradients { inputs, weights })
+    }
+
+    fn deferred(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Deferred> {
+        let kernel = step.weight("kernel")?;
+        if !ops::in_memory(&[step.inputs, gradient, kernel]) {
+            return self.gradients(step, gradient).map(Deferred::from);
+        }
+        let (x, g) = self.before_activation(step, gradient)?;
+        let inputs = if step.needs_input_gradient {
+            let (g, kernel) = (ops::numbers(&g)?, ops::numbers(kernel)?);
+            let inputs = ops::dense::input_gradient(&g, &kernel, self.units);
+            Some(Tensor::from_vec(inputs, step.inputs.shape(), x.device())?)
+        } else {
+            None
+        };
+        let mut weights = vec![Gradient::Product { x, g: g.clone() }];
+        if self.use_bias {
+            weights.push(Gradient::Sum(g));
+        }
+        Ok(Deferred { inputs, weights })
     }
 }
 

@@ -13,8 +13,8 @@ pub use flatten::Flatten;
 pub use input::Input;
 
 use crate::{
-    Error, Result, activations::ActivationFunction, error::known, seed::Stream, weights::Weight,
-    weights::WeightBuilder,
+    Error, Result, activations::ActivationFunction, error::known, ops::Gradient, seed::Stream,
+    weights::Weight, weights::WeightBuilder,
 };
 use candle_core::Tensor;
 use std::fmt::Debug;
@@ -118,6 +118,12 @@ pub trait Backward {
     /// # Errors
     /// When candle's operations fail.
     fn gradients(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Gradients>;
+
+    /// The same with the weights' gradients yet to be computed, by the update that uses them.
+    #[doc(hidden)]
+    fn deferred(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Deferred> {
+        self.gradients(step, gradient).map(Deferred::from)
+    }
 }
 
 /// One run through a layer: its weights, and whether it trains.
@@ -243,6 +249,23 @@ pub struct Gradients {
     pub inputs: Option<Tensor>,
     /// With respect to every trainable weight, in the order in which `build` added them.
     pub weights: Vec<Tensor>,
+}
+
+/// [`Gradients`] of which those of the weights may be yet to be computed.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Deferred {
+    pub inputs: Option<Tensor>,
+    pub weights: Vec<Gradient>,
+}
+
+impl From<Gradients> for Deferred {
+    fn from(gradients: Gradients) -> Self {
+        Self {
+            inputs: gradients.inputs,
+            weights: gradients.weights.into_iter().map(Gradient::Whole).collect(),
+        }
+    }
 }
 
 fn find_weight<'a>(weights: &'a [Weight], name: &str) -> Result<&'a Weight> {

@@ -168,9 +168,7 @@ fn fused_rows(
     operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
 ) -> Result<Option<(Tensor, Tensor)>> {
     let width = logits.dim(D::Minus1)?;
-    let (losses, gradient) = ops::read(y_true, |y| {
-        ops::read(logits, |z| Ok(operation(y, z, width)))
-    })?;
+    let (losses, gradient) = operation(&ops::numbers(y_true)?, &ops::numbers(logits)?, width);
     let shape = &logits.dims()[..logits.rank() - 1];
     let losses = Tensor::from_vec(losses, shape, logits.device())?;
     let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;

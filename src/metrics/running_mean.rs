@@ -32,10 +32,8 @@ impl RunningMean {
     pub fn add(&mut self, values: &Tensor) -> Result<()> {
         let count = values.elem_count() as f64;
         if ops::in_memory(&[values]) {
-            let sum = ops::read(values, |values| {
-                Ok(values.iter().map(|x| f64::from(*x)).sum())
-            })?;
-            self.add_sum(sum, count);
+            let values = ops::numbers(values)?;
+            self.add_sum(values.iter().map(|x| f64::from(*x)).sum(), count);
             return Ok(());
         }
         self.pending.push(values.detach().sum_all()?);

@@ -7,9 +7,10 @@
 use crate::{
     Error, Result,
     activations::ActivationFunction,
+    data::Rows,
     error::{batched, tuple},
-    layers::{Forward, Gradients, Layer, Pass},
-    ops,
+    layers::{Deferred, Forward, Gradients, Layer, Pass},
+    ops::{Gradient, threads},
     weights::Weight,
 };
 use candle_core::{DType, Device, Tensor, Var};
@@ -119,6 +120,32 @@ impl Chain {
         Ok(x)
     }
 
+    /// Calls `run` with every batch of `count` samples and `take`, in their order, with what it gave.
+    /// On the CPU several run at once, each on a thread of its own.
+    pub(crate) fn each_batch<R: Send>(
+        &self,
+        count: usize,
+        batch_size: usize,
+        run: impl Fn(Rows<'static>) -> Result<R> + Sync,
+        mut take: impl FnMut(R) -> Result<()>,
+    ) -> Result<()> {
+        let at_once = if self.device.is_cpu() { 16 } else { 1 };
+        let mut batches = Rows::batches(count, batch_size);
+        loop {
+            let mut results: Vec<_> = batches.by_ref().take(at_once).map(|b| (b, None)).collect();
+            if results.is_empty() {
+                return Ok(());
+            }
+            let parts = results.iter_mut().map(|(batch, result)| (*batch, result));
+            threads::each(parts.collect(), |(batch, result)| {
+                *result = Some(run(batch))
+            });
+            for result in results.into_iter().filter_map(|(_, result)| result) {
+                take(result?)?;
+            }
+        }
+    }
+
     /// The outputs of every layer for a batch, outside training.
     pub(crate) fn layer_outputs(&self, inputs: &Tensor) -> Result<Vec<Tensor>> {
         let mut outputs: Vec<Tensor> = Vec::new();
@@ -182,7 +209,7 @@ impl Chain {
         tape: &Tape,
         gradient: &Tensor,
         head: Head,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Vec<Gradient>> {
         let mut gradient = gradient.clone();
         let mut of_layers = Vec::with_capacity(self.nodes.len());
         for (index, (node, record)) in self.nodes.iter().zip(&tape.0).enumerate().rev() {
@@ -201,9 +228,9 @@ impl Chain {
             };
             let gradients = match node.layer.backward() {
                 Some(layer) => layer
-                    .gradients(&step, &gradient)
+                    .deferred(&step, &gradient)
                     .and_then(|gradients| node.checked(gradients, &step)),
-                None => differentiate(node, record, &gradient.detach()),
+                None => differentiate(node, record, &gradient.detach()).map(Deferred::from),
             }
             .map_err(|error| node.blame(error))?;
             of_layers.push(gradients.weights);
@@ -237,7 +264,7 @@ impl Chain {
 impl Node {
     /// What a layer's own backward gave, if it fits the layer: a gradient too few would be taken
     /// for that of another weight.
-    fn checked(&self, mut gradients: Gradients, step: &Forward<'_>) -> Result<Gradients> {
+    fn checked(&self, gradients: Deferred, step: &Forward<'_>) -> Result<Deferred> {
         let misfit = |what: String, expected: String, got: String| {
             let advice = "mend the layer's backward";
             Err(Error::argument(what, expected, got, advice))
@@ -251,19 +278,13 @@ impl Node {
                 got.to_string(),
             );
         }
-        for (weight, gradient) in trainable().zip(&mut gradients.weights) {
+        for (weight, gradient) in trainable().zip(&gradients.weights) {
             if gradient.dims() != weight.value().dims() {
                 return misfit(
                     format!("gradient of the weight {}", weight.name()),
                     format!("the weight's shape {}", tuple(weight.value().dims())),
-                    tuple(gradient.dims()),
+                    tuple(&gradient.dims()),
                 );
-            }
-            // A weight itself is its gradient for ½w², and another's for v·w: an update would change
-            // what it or a later one reads.
-            let mut all = self.weights.iter();
-            if all.any(|weight| ops::same_memory(gradient, weight.value())) {
-                *gradient = gradient.force_contiguous()?;
             }
         }
         let expected = || format!("the inputs' shape {}", tuple(step.inputs.dims()));

@@ -12,7 +12,8 @@ pub use summary::Summary;
 
 use crate::{
     Error, Result, error::known, layers::Layer, losses::Loss, metrics::Metric, metrics::Metrics,
-    optimizers::Optimizer, optimizers::OptimizerState, training::Counters, weights::Weight,
+    ops::threads::Pace, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
+    weights::Weight,
 };
 use candle_core::{DType, Tensor};
 use chain::{Chain, Head};
@@ -69,6 +70,7 @@ pub(crate) struct Trained {
     pub(crate) epochs: u64,
     pub(crate) steps: u64,
     pub(crate) counters: Counters,
+    pub(crate) pace: Pace,
     pub(crate) stop: bool,
     /// Whether `fit` runs, so that its callbacks must not start another or compile.
     pub(crate) in_fit: bool,

@@ -81,12 +81,15 @@ impl Sequential {
         check_batch_size("batch_size", options.batch_size)?;
         let steps = x.len().div_ceil(options.batch_size);
         let mut progress = Progress::of_long_work(Verbosity::new(options.verbose)?, steps);
-        let outputs = Rows::batches(x.len(), options.batch_size).map(|rows| {
+        let mut outputs = Vec::with_capacity(steps);
+        let run = |rows| {
             let x = x.gather(rows, chain.dtype, &chain.device)?;
-            progress.batch_end(|| Ok(Logs::default()))?;
             chain.forward(&x, Head::Whole)
-        });
-        let outputs: Vec<Tensor> = outputs.collect::<Result<_>>()?;
+        };
+        chain.each_batch(x.len(), options.batch_size, run, |output| {
+            outputs.push(output);
+            progress.batch_end(|| Ok(Logs::default()))
+        })?;
         progress.clear();
         match &outputs[..] {
             [all] => Ok(all.clone()),

@@ -1,10 +1,17 @@
-//! A dense layer's forward pass and gradients on numbers in memory.
+//! A dense layer's products on numbers in memory. The gradients of its weights are a
+//! [`Gradient`](super::Gradient).
 
-use super::{activation, matmul::Matrix, vectorized};
+use super::{activation, matmul::Matrix, threads, vectorized};
 use crate::activations::ActivationFunction;
+use std::{cell::RefCell, ops::Range};
 
-/// f(x·W + b) for rows `x`, a kernel of `units` columns and perhaps a bias. The bias is added and
-/// the activation applied row by row, while the row is in cache.
+/// Into how many parts features are cut where threads share them.
+const FEATURE_PARTS: usize = 4;
+
+/// Multiplications that are worth sharing.
+const WORTH_SHARING: usize = 1 << 18;
+
+/// f(x·W + b) for rows `x` of `features`, a kernel of `units` columns and perhaps a bias.
 pub(crate) fn forward(
     x: &[f32],
     kernel: &[f32],
@@ -13,41 +20,82 @@ pub(crate) fn forward(
     function: ActivationFunction,
 ) -> Vec<f32> {
     let kernel = Matrix::new(kernel, units); // (features, units)
-    let mut outputs = Matrix::new(x, kernel.rows()).times(kernel); // (rows, units)
-    vectorized(|| {
-        for row in outputs.chunks_exact_mut(units) {
+    let x = Matrix::new(x, kernel.rows); // (rows, features)
+    let mut outputs = vec![0.0; x.rows * units];
+    if x.rows * x.columns * units >= WORTH_SHARING && x.columns >= FEATURE_PARTS * x.rows {
+        times_by_features(x, kernel, &mut outputs);
+    } else {
+        x.times(kernel, &mut outputs);
+    } // (rows, units)
+    vectorized(
+        #[inline(always)]
+        || {
             if let Some(bias) = bias {
-                for (x, b) in row.iter_mut().zip(bias) {
-                    *x += b;
+                for row in outputs.chunks_exact_mut(units) {
+                    for (x, b) in row.iter_mut().zip(bias) {
+                        *x += b;
+                    }
                 }
             }
-            activation::apply(function, row, units);
-        }
-    });
+            activation::apply(function, &mut outputs, units);
+        },
+    );
     outputs
 }
 
-/// xᵀ·g: the kernel's gradient, (features, units).
-pub(crate) fn kernel_gradient(x: &[f32], gradient: &[f32], units: usize) -> Vec<f32> {
-    let gradient = Matrix::new(gradient, units); // (rows, units)
-    let features = x.len() / gradient.rows().max(1);
-    Matrix::new(x, features).transposed().times(gradient)
+/// x·W as the sum of the products of each half of the features. Every thread reads those rows of a large
+/// kernel that it also updates, and those numbers of x that it gathered, while the sums that it
+/// gives to others are small: from core to core, a number takes longer than its arithmetic.
+fn times_by_features(x: Matrix<'_>, kernel: Matrix<'_>, outputs: &mut [f32]) {
+    thread_local! {
+        static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    let units = kernel.columns;
+    let height = x.rows.div_ceil(2).next_multiple_of(2);
+    let half = 2 * feature_part(x.columns);
+    let halves = [0..half.min(x.columns), half.min(x.columns)..x.columns];
+    // Taken out, not borrowed: whoever comes here within the work finds none, and makes his own.
+    let mut sums = SUMS.take();
+    sums.resize(2 * outputs.len(), 0.0);
+    let parts = halves.iter().zip(sums.chunks_exact_mut(outputs.len()));
+    let parts = parts.flat_map(|(features, sums)| {
+        let sums = sums.chunks_mut(height * units).enumerate();
+        sums.map(move |(part, sums)| (features.clone(), part * height, sums))
+    });
+    threads::each(parts.collect(), |(features, first, sums)| {
+        let rows = x.rows(first..first + sums.len() / units);
+        rows.columns(features.clone())
+            .times(kernel.rows(features), sums);
+    });
+    let (first, second) = sums.split_at(outputs.len());
+    vectorized(
+        #[inline(always)]
+        || {
+            for (output, (a, b)) in outputs.iter_mut().zip(first.iter().zip(second)) {
+                *output = a + b;
+            }
+        },
+    );
+    SUMS.set(sums);
 }
 
-/// The sum of the rows of `units` numbers: the bias's gradient.
-pub(crate) fn bias_gradient(gradient: &[f32], units: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; units];
-    vectorized(|| {
-        for row in gradient.chunks_exact(units) {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-    });
-    sums
+/// How many features are in a part.
+pub(super) fn feature_part(features: usize) -> usize {
+    features.div_ceil(FEATURE_PARTS).next_multiple_of(16)
+}
+
+/// The features of each part, which may be none.
+pub(super) fn feature_parts(features: usize) -> impl Iterator<Item = Range<usize>> {
+    let length = feature_part(features);
+    let place = move |part: usize| (part * length).min(features);
+    (0..FEATURE_PARTS).map(move |part| place(part)..place(part + 1))
 }
 
 /// g·Wᵀ: the inputs' gradient, (rows, features).
 pub(crate) fn input_gradient(gradient: &[f32], kernel: &[f32], units: usize) -> Vec<f32> {
-    Matrix::new(gradient, units).times(Matrix::new(kernel, units).transposed())
+    let gradient = Matrix::new(gradient, units); // (rows, units)
+    let kernel = Matrix::new(kernel, units).transposed(); // (units, features)
+    let mut product = vec![0.0; gradient.rows * kernel.columns];
+    gradient.times(kernel, &mut product);
+    product
 }

@@ -1,47 +1,53 @@
 //! Matrix products of f32 numbers in memory, by the `gemm` crate that candle uses as well.
 //!
 //! Called directly because each product of candle's own reads the machine's list of processors
-//! (/proc/cpuinfo) to choose its thread count, which takes longer than a small product.
+//! (/proc/cpuinfo) to choose its thread count, which takes longer than a small product, and because
+//! threads that meet within every product wait longer than they work: here a product is cut into
+//! blocks, each of which one thread computes alone.
 
+use super::{Destination, threads, zero_skipping};
 use gemm::Parallelism;
+use std::ops::Range;
 
-/// From how many multiplications on a product is shared among threads. On two cores the walkthrough
-/// (6 million in its largest product) takes 0.34 s an epoch with one thread and 0.35 to 0.51 s with
-/// two, which wait for each other; predictions in batches of 1,000 (100 million) gain by them
-/// (`cargo bench --bench walkthrough`, with this number changed).
-const WORTH_THREADS: usize = 1 << 24;
+/// Multiplications that are worth a second thread: some 5 µs of work, where handing it over takes
+/// about one.
+const WORTH_THREADS: usize = 1 << 18;
+
+/// Multiplications in a block, and blocks at most: with more of them, the same numbers are packed
+/// for the vectors more often; with fewer, threads wait longer for the last one.
+const BLOCK: usize = 1 << 21;
+const BLOCKS: usize = 16;
+
+/// What a block's first row or column is a multiple of, so that gemm's tiles fit it.
+const TILE: usize = 16;
 
 /// Numbers as a matrix, in rows or, transposed, in columns.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    numbers: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: isize,
-    column_stride: isize,
+pub(super) struct Matrix<'a> {
+    pub(super) numbers: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// From a number to that of the next row, and to that of the next column.
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
     /// A matrix in row-major order; `columns` must divide the count of the numbers.
-    pub(crate) fn new(numbers: &'a [f32], columns: usize) -> Self {
+    pub(super) fn new(numbers: &'a [f32], columns: usize) -> Self {
         let rows = numbers.len() / columns;
         debug_assert_eq!(rows * columns, numbers.len());
         Self {
             numbers,
             rows,
             columns,
-            row_stride: columns as isize,
+            row_stride: columns,
             column_stride: 1,
         }
     }
 
-    /// How many rows it has.
-    pub(crate) fn rows(self) -> usize {
-        self.rows
-    }
-
     /// The same numbers with rows and columns exchanged.
-    pub(crate) fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -51,53 +57,97 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The product `self`·`right`, in row-major order.
+    /// Some of its rows.
+    pub(super) fn rows(self, range: Range<usize>) -> Self {
+        assert!(range.end <= self.rows, "rows of a matrix");
+        let first = (range.start * self.row_stride).min(self.numbers.len());
+        Self {
+            numbers: &self.numbers[first..],
+            rows: range.len(),
+            ..self
+        }
+    }
+
+    /// Some of its columns.
+    pub(super) fn columns(self, range: Range<usize>) -> Self {
+        self.transposed().rows(range).transposed()
+    }
+
+    /// The product `self`·`right`, in row-major order, into `product`. Where `self` is mostly 0,
+    /// its zeros are skipped.
     ///
     /// # Panics
-    /// When `self` has not as many columns as `right` has rows: layers give matching shapes.
-    pub(crate) fn times(self, right: Matrix<'_>) -> Vec<f32> {
+    /// When `self` has not as many columns as `right` has rows, or `product` another size than
+    /// the product: layers give matching shapes.
+    pub(super) fn times(self, right: Matrix<'_>, product: &mut [f32]) {
+        let size = self.rows * right.columns;
         assert_eq!(self.columns, right.rows, "inner lengths of a product");
-        let (rows, columns) = (self.rows, right.columns);
-        if self.columns == 0 {
-            return vec![0.0; rows * columns];
-        }
-        let parallelism = if rows * columns * self.columns < WORTH_THREADS {
-            Parallelism::None
+        assert_eq!(product.len(), size, "numbers of a product");
+        if self.columns == 0 || size == 0 {
+            product.fill(0.0);
+        } else if right.column_stride == 1 && zero_skipping::pays(self) {
+            zero_skipping::times(self, right, product);
         } else {
-            Parallelism::Rayon(0) // as many threads as rayon's pool has
-        };
-        let mut product: Vec<f32> = Vec::with_capacity(rows * columns);
-        // SAFETY: `new` and `transposed` are the only ways to a Matrix, so that every index
-        // row·row_stride + column·column_stride of `self` and `right` lies within its numbers;
-        // `product` has room for rows·columns numbers at strides (columns, 1), which gemm writes
-        // without reading them (the flag `read_dst`), all of them as the inner length is not 0,
-        // and no other reference to it exists.
-        #[allow(unsafe_code, reason = "gemm takes pointers")]
-        unsafe {
-            gemm::gemm(
-                rows,
-                columns,
-                self.columns,
-                product.as_mut_ptr(),
-                1,
-                columns as isize,
-                false,
-                self.numbers.as_ptr(),
-                self.column_stride,
-                self.row_stride,
-                right.numbers.as_ptr(),
-                right.column_stride,
-                right.row_stride,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                parallelism,
-            );
-            product.set_len(rows * columns);
+            self.times_dense(right, product);
         }
-        product
+    }
+
+    /// The same, with zeros like all other numbers.
+    pub(super) fn times_dense(self, right: Matrix<'_>, product: &mut [f32]) {
+        let width = right.columns;
+        let product = Destination::new(product.as_mut_ptr());
+        threads::each(blocks(self.rows, width, self.columns), |(rows, columns)| {
+            let place = rows.start * width + columns.start;
+            let left = self.rows(rows);
+            let right = right.columns(columns);
+            // SAFETY: `new`, `transposed`, `rows` and `columns` are the only ways to a Matrix, so
+            // that what the strides lead to lies within the numbers of both. `blocks` gives ranges within the
+            // product, whose size `times` checked; no two of them have a number in common, and
+            // nobody else has one while the product is mutably borrowed. gemm writes all of a
+            // block without reading it (the flag `read_dst`).
+            #[allow(unsafe_code, reason = "gemm takes pointers")]
+            unsafe {
+                gemm::gemm(
+                    left.rows,
+                    right.columns,
+                    left.columns,
+                    product.at(place),
+                    1,
+                    width as isize,
+                    false,
+                    left.numbers.as_ptr(),
+                    left.column_stride as isize,
+                    left.row_stride as isize,
+                    right.numbers.as_ptr(),
+                    right.column_stride as isize,
+                    right.row_stride as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            }
+        });
+    }
+}
+
+/// The rows and columns of the blocks of a product. The shape alone decides, so that it is the same
+/// on any number of threads.
+fn blocks(rows: usize, columns: usize, inner: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let size = rows.max(columns);
+    let count = match rows * columns * inner {
+        work if work < WORTH_THREADS => 1,
+        work => (work / BLOCK).clamp(2, BLOCKS),
+    };
+    let length = size.div_ceil(count).next_multiple_of(TILE);
+    let ranges = (0..size).step_by(length);
+    let ranges = ranges.map(|start| start..(start + length).min(size));
+    if rows >= columns {
+        ranges.map(|range| (range, 0..columns)).collect()
+    } else {
+        ranges.map(|range| (0..rows, range)).collect()
     }
 }
 
@@ -114,6 +164,8 @@ mod tests {
             (64, 10, 33),
             (1, 17, 5),
             (70, 1, 9),
+            (100, 90, 130), // in blocks of rows
+            (90, 300, 70),  // and of columns
             (0, 3, 2),
         ] {
             let left: Vec<f32> = (0..m * k).map(number).collect();
@@ -133,7 +185,12 @@ mod tests {
                     .collect()
             };
             let (a, b) = (Matrix::new(&left, k), Matrix::new(&right, n));
-            assert_eq!(a.times(b), expected, "{m}×{k}·{k}×{n}");
+            let times = |a: Matrix<'_>, b: Matrix<'_>| {
+                let mut product = vec![f32::NAN; m * n];
+                a.times(b, &mut product);
+                product
+            };
+            assert_eq!(times(a, b), expected, "{m}×{k}·{k}×{n}");
             if m == 0 || k == 0 {
                 continue;
             }
@@ -142,7 +199,7 @@ mod tests {
                 Matrix::new(&left, m).transposed(),
                 Matrix::new(&right, k).transposed(),
             );
-            assert_eq!(a.times(b), expected, "transposed {m}×{k}·{k}×{n}");
+            assert_eq!(times(a, b), expected, "transposed {m}×{k}·{k}×{n}");
         }
     }
 }

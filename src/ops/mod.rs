@@ -6,17 +6,27 @@
 pub(crate) mod activation;
 pub(crate) mod cross_entropy;
 pub(crate) mod dense;
+mod exponential;
+mod gradient;
 mod matmul;
+pub(crate) mod threads;
 pub(crate) mod update;
 mod vectorized;
+mod zero_skipping;
 
+pub use gradient::Gradient;
+pub(crate) use gradient::{Change, set_apart, update as update_weights};
 pub(crate) use vectorized::vectorized;
 
 use crate::{Error, Result};
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Storage, Tensor};
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    mem::MaybeUninit,
+    ops::{Deref, Range},
+};
 
-/// Whether `read` and `write` can reach every tensor's numbers: whether the fused operations apply.
+/// Whether `numbers` and `write` can reach every tensor's numbers: whether the fused operations apply.
 pub(crate) fn in_memory(tensors: &[&Tensor]) -> bool {
     let reaches = |tensor: &&Tensor| {
         tensor.device().is_cpu() && tensor.dtype() == DType::F32 && tensor.is_contiguous()
@@ -24,15 +34,34 @@ pub(crate) fn in_memory(tensors: &[&Tensor]) -> bool {
     tensors.iter().all(reaches)
 }
 
-/// Calls `body` with the numbers of a tensor that is `in_memory`.
-pub(crate) fn read<R>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+/// The numbers of a tensor that is `in_memory`. As long as they are held, nothing can be written to
+/// the same memory.
+pub(crate) fn numbers(tensor: &Tensor) -> Result<Numbers<impl Deref<Target = Storage>>> {
     let (storage, layout) = tensor.storage_and_layout();
+    let start = layout.start_offset();
+    let range = start..start + layout.shape().elem_count();
     match &*storage {
-        Storage::Cpu(CpuStorage::F32(numbers)) if layout.is_contiguous() => {
-            let start = layout.start_offset();
-            body(&numbers[start..start + layout.shape().elem_count()])
+        Storage::Cpu(CpuStorage::F32(all)) if layout.is_contiguous() && range.end <= all.len() => {
+            Ok(Numbers { storage, range })
         }
         _ => Err(not_in_memory()),
+    }
+}
+
+/// Numbers to be read, with the lock of their memory.
+pub(crate) struct Numbers<L> {
+    storage: L,
+    range: Range<usize>,
+}
+
+impl<L: Deref<Target = Storage>> Deref for Numbers<L> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(all)) => &all[self.range.clone()],
+            _ => &[], // of which `numbers` makes none
+        }
     }
 }
 
@@ -50,6 +79,167 @@ pub(crate) fn write<R>(tensor: &Tensor, body: impl FnOnce(&mut [f32]) -> Result<
         .outcome
         .into_inner()
         .unwrap_or_else(|| Err(not_in_memory()))
+}
+
+/// Calls `body` with the numbers of all the tensors, as `write` does with those of one. No two may
+/// share memory.
+pub(crate) fn write_all<R>(
+    tensors: &[&Tensor],
+    body: impl FnOnce(Vec<&mut [f32]>) -> Result<R>,
+) -> Result<R> {
+    let mut body = Some(body);
+    write_rest(tensors, Vec::new(), &mut |all| match body.take() {
+        Some(body) => body(all),
+        None => Err(not_in_memory()),
+    })
+}
+
+fn write_rest<R>(
+    tensors: &[&Tensor],
+    held: Vec<&mut [f32]>,
+    body: &mut dyn FnMut(Vec<&mut [f32]>) -> Result<R>,
+) -> Result<R> {
+    let Some((first, rest)) = tensors.split_first() else {
+        return body(held);
+    };
+    write(first, |numbers| {
+        let mut held: Vec<&mut [f32]> = held;
+        held.push(numbers);
+        write_rest(rest, held, body)
+    })
+}
+
+/// `rows` rows of `width` numbers each, which `convert` makes of what `row` gives for their index.
+/// Threads share the columns: of those that it gathered, each then multiplies the most. What `ahead`
+/// gives beside a row is asked of the memory, to be there when it is read: shuffled samples lie
+/// anywhere, and each would be waited for.
+///
+/// # Panics
+/// When `row` gives another count than `width`.
+pub(crate) fn collect_rows<'a, T: Sync + 'a>(
+    rows: usize,
+    width: usize,
+    row: impl Fn(usize) -> &'a [T] + Sync,
+    ahead: impl Fn(usize) -> Option<&'a [T]> + Sync,
+    convert: impl Fn(&T) -> f32 + Copy + Sync,
+) -> Vec<f32> {
+    let mut all: Vec<f32> = Vec::with_capacity(rows * width);
+    let place = Destination::new(all.as_mut_ptr());
+    let whole = rows * width < WORTH_SHARING;
+    let parts: Vec<Range<usize>> = if whole {
+        std::iter::once(0..width).collect()
+    } else {
+        dense::feature_parts(width).collect()
+    };
+    threads::each(parts, |columns| {
+        for index in 0..rows {
+            if let Some(row) = ahead(index).and_then(|row| row.get(columns.clone())) {
+                prefetch(row);
+            }
+            let row = row(index);
+            assert_eq!(row.len(), width, "numbers of a row");
+            let first = index * width + columns.start;
+            // SAFETY: the room for `rows` rows of `width` numbers was allocated, and these are the
+            // columns `columns` of row `index`: no other part has one of them.
+            #[allow(unsafe_code, reason = "columns of several rows are no slice")]
+            let slots = unsafe {
+                let first = place.at(first).cast::<MaybeUninit<f32>>();
+                std::slice::from_raw_parts_mut(first, columns.len())
+            };
+            let row = &row[columns.clone()];
+            vectorized(
+                #[inline(always)]
+                move || fill(slots, row, convert),
+            );
+        }
+    });
+    // SAFETY: the parts are all columns, and `fill` wrote each of their numbers in every row, as
+    // a row has as many.
+    #[allow(unsafe_code, reason = "zeros first would double the work")]
+    unsafe {
+        all.set_len(rows * width);
+    }
+    all
+}
+
+/// Asks for numbers that will be read soon; does nothing where no instruction for it is known.
+fn prefetch<T>(numbers: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in numbers.chunks(64 / size_of::<T>().max(1)) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which reads nothing, of an address within `numbers`.
+        #[allow(unsafe_code, reason = "an instruction")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = numbers;
+}
+
+/// The function `exact` of a byte, byte·scale + offset rounded once to f32, in f32 alone and so in
+/// vectors twice as wide: scale and offset as sums of two f32 each, and one rounding of all by fused
+/// multiplications. `None` where that is not the same for every byte, or the processor has none.
+pub(crate) fn fused_scale(
+    scale: f64,
+    offset: f64,
+    exact: impl Fn(&u8) -> f32,
+) -> Option<impl Fn(&u8) -> f32 + Copy + Sync> {
+    let halves = |number: f64| {
+        let greater = number as f32;
+        (greater, (number - f64::from(greater)) as f32)
+    };
+    let ((scale, less), (offset, little)) = (halves(scale), halves(offset));
+    let fused = move |byte: &u8| {
+        let byte = f32::from(*byte);
+        byte.mul_add(scale, byte.mul_add(less, little) + offset)
+    };
+    let same = || {
+        vectorized(
+            #[inline(always)]
+            || {
+                let differ = |byte: u8| fused(&byte).to_bits() ^ exact(&byte).to_bits();
+                (0..=u8::MAX).fold(0, |bits, byte| bits | differ(byte)) == 0
+            },
+        )
+    };
+    (multiplies_and_adds() && same()).then_some(fused)
+}
+
+/// Whether `f32::mul_add` is one instruction in `vectorized` loops.
+fn multiplies_and_adds() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("fma")
+        && std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    return cfg!(target_arch = "aarch64");
+}
+
+/// Numbers to convert that are worth sharing.
+const WORTH_SHARING: usize = 1 << 14;
+
+#[inline(always)]
+fn fill<T>(slots: &mut [MaybeUninit<f32>], row: &[T], convert: impl Fn(&T) -> f32) {
+    for (slot, value) in slots.iter_mut().zip(row) {
+        slot.write(convert(value));
+    }
+}
+
+/// Numbers that several threads write, each others of them.
+struct Destination(*mut f32);
+
+// SAFETY: a place in memory. Who writes there sees to it that no two threads write one number.
+#[allow(unsafe_code, reason = "blocks of a matrix are no slices")]
+unsafe impl Sync for Destination {}
+
+impl Destination {
+    fn new(first: *mut f32) -> Self {
+        Self(first)
+    }
+
+    fn at(&self, index: usize) -> *mut f32 {
+        self.0.wrapping_add(index)
+    }
 }
 
 /// candle hands out mutable numbers only to an in-place operation: one that runs a closure.
@@ -75,17 +265,16 @@ impl<F: FnOnce(&mut [f32]) -> Result<R>, R> InplaceOp1 for Write<F, R> {
     }
 }
 
-/// Whether two tensors are views of the same memory, so that one cannot be read while the other is
-/// written, and changes with it.
-pub(crate) fn same_memory(a: &Tensor, b: &Tensor) -> bool {
-    let storage = |tensor: &Tensor| std::ptr::from_ref(&*tensor.storage_and_layout().0);
-    std::ptr::eq(storage(a), storage(b))
+/// Where the memory of a tensor is that it shares with its views: what writes to one of them changes
+/// the others, and cannot be done while they are read.
+pub(crate) fn memory(tensor: &Tensor) -> *const Storage {
+    &raw const *tensor.storage_and_layout().0
 }
 
 /// Whether every number of a tensor is finite, on any device.
 pub(crate) fn all_finite(tensor: &Tensor) -> Result<bool> {
     if in_memory(&[tensor]) {
-        return read(tensor, |numbers| Ok(numbers.iter().all(|x| x.is_finite())));
+        return Ok(numbers(tensor)?.iter().all(|x| x.is_finite()));
     }
     // x·0 is 0 for every finite x and NaN for every other.
     let zero = (tensor * 0.0)?.sum_all()?.to_dtype(DType::F32)?;

@@ -1,14 +1,17 @@
-//! Optimizer updates, one pass each over a weight and its slots.
+//! Optimizer updates, one pass each over numbers of a weight, its gradient and its slots.
 
 use super::vectorized;
 
 /// Plain gradient descent: w ← w - η·g.
 pub(crate) fn descend(weight: &mut [f32], gradient: &[f32], learning_rate: f32) {
-    vectorized(|| {
-        for (w, g) in weight.iter_mut().zip(gradient) {
-            *w -= learning_rate * g;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (w, g) in weight.iter_mut().zip(gradient) {
+                *w -= learning_rate * g;
+            }
+        },
+    );
 }
 
 /// Gradient descent with momentum μ: m ← μ·m - η·g, then w ← w + m, or with Nesterov's momentum
@@ -21,13 +24,16 @@ pub(crate) fn descend_with_momentum(
     momentum: f32,
     nesterov: bool,
 ) {
-    vectorized(|| {
-        for ((w, g), m) in weight.iter_mut().zip(gradient).zip(velocity) {
-            let step = learning_rate * g;
-            *m = momentum * *m - step;
-            *w += if nesterov { momentum * *m - step } else { *m };
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((w, g), m) in weight.iter_mut().zip(gradient).zip(velocity) {
+                let step = learning_rate * g;
+                *m = momentum * *m - step;
+                *w += if nesterov { momentum * *m - step } else { *m };
+            }
+        },
+    );
 }
 
 /// Adam's constants of one step; see [`Adam`](crate::optimizers::Adam) for what they are.
@@ -47,12 +53,15 @@ pub(crate) fn adam(
     velocity: &mut [f32],
     step: AdamStep,
 ) {
-    vectorized(|| {
-        let slots = momentum.iter_mut().zip(velocity);
-        for ((w, g), (m, v)) in weight.iter_mut().zip(gradient).zip(slots) {
-            *m += (g - *m) * step.one_minus_beta_1;
-            *v += (g * g - *v) * step.one_minus_beta_2;
-            *w -= *m * step.alpha / (v.sqrt() + step.epsilon);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            let slots = momentum.iter_mut().zip(velocity);
+            for ((w, g), (m, v)) in weight.iter_mut().zip(gradient).zip(slots) {
+                *m += (g - *m) * step.one_minus_beta_1;
+                *v += (g * g - *v) * step.one_minus_beta_2;
+                *w -= *m * step.alpha / (v.sqrt() + step.epsilon);
+            }
+        },
+    );
 }

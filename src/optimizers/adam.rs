@@ -1,5 +1,8 @@
-use super::{Optimizer, check_fraction, check_learning_rate};
-use crate::{Error, Result, ops, ops::update::AdamStep};
+use super::{Elementwise, Optimizer, check_fraction, check_learning_rate};
+use crate::{
+    Error, Result,
+    ops::update::{self, AdamStep},
+};
 use candle_core::{Tensor, Var};
 
 /// Steps of a size that adapts to each number's gradients.
@@ -122,18 +125,6 @@ impl Optimizer for Adam {
             ));
         };
         let constants = self.constants(step);
-        if ops::in_memory(&[weight, gradient, m, v]) {
-            return ops::read(gradient, |g| {
-                ops::write(weight, |w| {
-                    ops::write(m, |m| {
-                        ops::write(v, |v| {
-                            ops::update::adam(w, g, m, v, constants);
-                            Ok(())
-                        })
-                    })
-                })
-            });
-        }
         let toward = |slot: &Var, value: &Tensor, share: f32| -> candle_core::Result<()> {
             let old = slot.as_detached_tensor();
             slot.set(&(&old + ((value - &old)? * f64::from(share))?)?)
@@ -143,5 +134,23 @@ impl Optimizer for Adam {
         let scaled = (m.as_detached_tensor() * f64::from(constants.alpha))?;
         let root = (v.as_detached_tensor().sqrt()? + f64::from(constants.epsilon))?;
         Ok(weight.set(&(weight.as_detached_tensor() - (scaled / root)?)?)?)
+    }
+
+    fn elementwise(&self) -> Option<&dyn Elementwise> {
+        Some(self)
+    }
+}
+
+impl Elementwise for Adam {
+    fn update_part(
+        &self,
+        step: u64,
+        weight: &mut [f32],
+        gradient: &[f32],
+        slots: &mut [&mut [f32]],
+    ) {
+        if let [m, v] = slots {
+            update::adam(weight, gradient, m, v, self.constants(step));
+        }
     }
 }

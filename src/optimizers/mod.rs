@@ -6,7 +6,11 @@ mod sgd;
 pub use adam::Adam;
 pub use sgd::Sgd;
 
-use crate::{Error, Result, weights::Weight};
+use crate::{
+    Error, Result,
+    ops::{self, Change, Gradient},
+    weights::Weight,
+};
 use candle_core::{Tensor, Var};
 use std::fmt::Debug;
 
@@ -74,6 +78,27 @@ pub trait Optimizer: Debug + Send + Sync {
     /// # Errors
     /// When candle's operations fail.
     fn update(&self, step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()>;
+
+    /// The same rule on f32 numbers in the CPU's memory, which is then used in place of `update`.
+    fn elementwise(&self) -> Option<&dyn Elementwise> {
+        None
+    }
+}
+
+/// A rule that changes every number by its own gradient and slots alone.
+///
+/// It is given any part of a weight, right after that part's gradient was computed and while it is
+/// in the processor's cache, on several threads at once.
+pub trait Elementwise: Sync {
+    /// Changes numbers of a weight in step `step` (from 1 on). `gradient` and each of the `slots`,
+    /// in the order of [`Optimizer::slots`], are as long as `weight`.
+    fn update_part(
+        &self,
+        step: u64,
+        weight: &mut [f32],
+        gradient: &[f32],
+        slots: &mut [&mut [f32]],
+    );
 }
 
 impl<O: Optimizer + 'static> From<O> for Box<dyn Optimizer> {
@@ -117,15 +142,30 @@ impl OptimizerState {
     pub(crate) fn update<'a>(
         &mut self,
         weights: impl Iterator<Item = &'a Weight>,
-        gradients: &[Tensor],
+        gradients: Vec<Gradient>,
     ) -> Result<()> {
         self.steps += 1;
         let trainable = weights.filter(|weight| weight.trainable());
-        for ((weight, gradient), slots) in trainable.zip(gradients).zip(&self.slots) {
-            self.rule
-                .update(self.steps, weight.variable(), gradient, slots)?;
+        let changes = trainable.zip(gradients).zip(&self.slots);
+        let changes = changes.map(|((weight, gradient), slots)| Change {
+            weight: weight.variable(),
+            slots,
+            gradient,
+        });
+        let mut changes: Vec<_> = changes.collect();
+        ops::set_apart(&mut changes)?;
+        match self.rule.elementwise() {
+            Some(rule) if changes.iter().all(Change::in_memory) => {
+                ops::update_weights(&changes, &|weight, gradient, slots| {
+                    rule.update_part(self.steps, weight, gradient, slots);
+                })
+            }
+            _ => changes.iter().try_for_each(|change| {
+                let gradient = change.gradient.whole()?;
+                let rule = &self.rule;
+                rule.update(self.steps, change.weight, &gradient, change.slots)
+            }),
         }
-        Ok(())
     }
 
     /// All slots, in order.

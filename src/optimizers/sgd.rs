@@ -1,5 +1,5 @@
-use super::{Optimizer, check_fraction, check_learning_rate};
-use crate::{Result, ops};
+use super::{Elementwise, Optimizer, check_fraction, check_learning_rate};
+use crate::{Result, ops::update};
 use candle_core::{Tensor, Var};
 
 /// Stochastic gradient descent, with momentum if asked for.
@@ -54,20 +54,6 @@ impl Sgd {
         self.nesterov = nesterov;
         self
     }
-
-    /// A step without momentum.
-    fn descend(&self, weight: &Var, gradient: &Tensor) -> Result<()> {
-        if ops::in_memory(&[weight, gradient]) {
-            return ops::read(gradient, |g| {
-                ops::write(weight, |w| {
-                    ops::update::descend(w, g, self.learning_rate as f32);
-                    Ok(())
-                })
-            });
-        }
-        let step = (gradient * self.learning_rate)?;
-        Ok(weight.set(&(weight.as_detached_tensor() - step)?)?)
-    }
 }
 
 impl Optimizer for Sgd {
@@ -97,27 +83,40 @@ impl Optimizer for Sgd {
     }
 
     fn update(&self, _step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()> {
-        let Some(velocity) = slots.first() else {
-            return self.descend(weight, gradient);
-        };
-        let (rate, momentum) = (self.learning_rate as f32, self.momentum as f32);
-        if ops::in_memory(&[weight, gradient, velocity]) {
-            return ops::read(gradient, |g| {
-                ops::write(weight, |w| {
-                    ops::write(velocity, |v| {
-                        ops::update::descend_with_momentum(w, g, v, rate, momentum, self.nesterov);
-                        Ok(())
-                    })
-                })
-            });
-        }
         let step = (gradient * self.learning_rate)?;
+        let value = weight.as_detached_tensor();
+        let Some(velocity) = slots.first() else {
+            return Ok(weight.set(&(value - step)?)?);
+        };
         velocity.set(&((velocity.as_detached_tensor() * self.momentum)? - &step)?)?;
         let change = if self.nesterov {
             ((velocity.as_detached_tensor() * self.momentum)? - step)?
         } else {
             velocity.as_detached_tensor()
         };
-        Ok(weight.set(&(weight.as_detached_tensor() + change)?)?)
+        Ok(weight.set(&(value + change)?)?)
+    }
+
+    fn elementwise(&self) -> Option<&dyn Elementwise> {
+        Some(self)
+    }
+}
+
+impl Elementwise for Sgd {
+    fn update_part(
+        &self,
+        _step: u64,
+        weight: &mut [f32],
+        gradient: &[f32],
+        slots: &mut [&mut [f32]],
+    ) {
+        let (rate, momentum) = (self.learning_rate as f32, self.momentum as f32);
+        match slots {
+            [velocity, ..] => {
+                let nesterov = self.nesterov;
+                update::descend_with_momentum(weight, gradient, velocity, rate, momentum, nesterov);
+            }
+            [] => update::descend(weight, gradient, rate),
+        }
     }
 }

@@ -1,8 +1,5 @@
 use super::{Counters, Logs, pairs::Pairs, progress::Progress, progress::Verbosity};
-use crate::{
-    Data, Result, Sequential,
-    data::{Rows, check_batch_size},
-};
+use crate::{Data, Result, Sequential, data::check_batch_size};
 
 /// How to evaluate: `Evaluate::new().batch_size(1000).verbose(0)`.
 #[derive(Debug, Clone)]
@@ -89,11 +86,14 @@ impl Sequential {
     ) -> Result<Logs> {
         let chain = self.built("evaluate")?;
         let mut counters = Counters::new(&self.compiled("evaluate")?.metrics);
-        for rows in Rows::batches(pairs.len(), batch_size) {
+        let run = |rows| {
             let (x, y) = pairs.gather(rows, chain)?;
-            self.test_step(&x, &y, &mut counters)?;
-            each(&mut counters)?;
-        }
+            self.test_step(&x, &y)
+        };
+        chain.each_batch(pairs.len(), batch_size, run, |step| {
+            counters.update(&step.losses, &step.y_true, || Ok(step.y_pred))?;
+            each(&mut counters)
+        })?;
         counters.logs()
     }
 }

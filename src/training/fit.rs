@@ -245,8 +245,10 @@ impl Sequential {
             each(callbacks, |callback| {
                 callback.on_train_batch_begin(batch, self)
             })?;
-            let (x, y) = plan.train.gather(epoch.rows(batch), self.built("fit")?)?;
-            self.train_step(&x, &y)?;
+            let mut pace = std::mem::take(&mut self.trained.pace);
+            let outcome = pace.step(|| self.train_batch(&epoch, batch));
+            self.trained.pace = pace;
+            outcome?;
             self.check_finite(&epoch)?;
             each(callbacks, |callback| {
                 callback.on_train_batch_end(batch, self)
@@ -271,6 +273,14 @@ impl Sequential {
             callback.on_epoch_end(number, &mut logs, self)
         })?;
         Ok(logs)
+    }
+
+    /// Gathers a batch and trains on it.
+    fn train_batch(&mut self, epoch: &Epoch<'_>, batch: usize) -> Result<()> {
+        let (rows, next) = (epoch.rows(batch), epoch.rows(batch + 1));
+        let pairs = &epoch.plan.train;
+        let (x, y) = pairs.gather_before(rows, next, self.built("fit")?)?;
+        self.train_step(&x, &y)
     }
 
     /// This epoch's order of the samples; `None` for theirs.

@@ -62,9 +62,20 @@ impl Pairs {
 
     /// A batch as the model takes it: (samples, targets).
     pub(crate) fn gather(&self, rows: Rows<'_>, chain: &Chain) -> Result<(Tensor, Tensor)> {
+        self.gather_before(rows, Rows::Indices(&[]), chain)
+    }
+
+    /// The same, where `next` is the batch to come.
+    pub(crate) fn gather_before(
+        &self,
+        rows: Rows<'_>,
+        next: Rows<'_>,
+        chain: &Chain,
+    ) -> Result<(Tensor, Tensor)> {
+        let (dtype, device) = (chain.dtype, &chain.device);
         Ok((
-            self.x.gather(rows, chain.dtype, &chain.device)?,
-            self.y.gather(rows, chain.dtype, &chain.device)?,
+            self.x.gather_before(rows, next, dtype, device)?,
+            self.y.gather_before(rows, next, dtype, device)?,
         ))
     }
 }

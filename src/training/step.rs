@@ -1,12 +1,13 @@
 //! One training step, and one step of an evaluation.
 
-use super::{Counters, pairs::Pairs};
+use super::pairs::Pairs;
 use crate::{
     Data, Error, Result, Sequential,
     data::Rows,
     losses,
     model::Compiled,
     model::chain::{Chain, Head, Tape, Updates},
+    ops::Gradient,
 };
 use candle_core::Tensor;
 
@@ -31,7 +32,7 @@ impl Sequential {
             return Ok(());
         }
         let gradients = step.gradients(chain)?;
-        compiled.optimizer.update(chain.weights(), &gradients)
+        compiled.optimizer.update(chain.weights(), gradients)
     }
 
     /// The gradient of the mean loss of samples `x` with targets `y`, taken as one batch of a
@@ -69,20 +70,33 @@ impl Sequential {
         let step = Step::new(chain, compiled, &x, &y, number, Updates::Ignored)?;
         let gradients = step.gradients(chain)?;
         let trainable = chain.weights().filter(|weight| weight.trainable());
-        let paths = trainable.map(|weight| weight.path().to_string());
-        Ok(paths.zip(gradients).collect())
+        let named = trainable
+            .zip(&gradients)
+            .map(|(weight, gradient)| Ok((weight.path().to_string(), gradient.whole()?)));
+        named.collect()
     }
 
-    /// Forward, loss and counting.
-    pub(crate) fn test_step(&self, x: &Tensor, y: &Tensor, counters: &mut Counters) -> Result<()> {
+    /// Forward and loss.
+    pub(crate) fn test_step(&self, x: &Tensor, y: &Tensor) -> Result<TestStep> {
         let chain = self.built("evaluate")?;
         let (loss, head) = self.compiled("evaluate")?.head();
         let outputs = chain.forward(x, head)?;
         let y_true = losses::aligned(y, &outputs)?;
         let losses = losses::values(loss, &y_true, &outputs)
             .map_err(|error| Error::of_part("loss", loss.name(), error))?;
-        counters.update(&losses, &y_true, || finished(&outputs, chain, head))
+        Ok(TestStep {
+            y_pred: finished(&outputs, chain, head)?,
+            losses,
+            y_true,
+        })
     }
+}
+
+/// What a batch of an evaluation is counted by.
+pub(crate) struct TestStep {
+    pub(crate) losses: Tensor,
+    pub(crate) y_true: Tensor,
+    pub(crate) y_pred: Tensor,
 }
 
 /// A training step up to its loss.
@@ -128,7 +142,7 @@ impl Step {
     }
 
     /// Of the mean of the losses with respect to every trainable weight, in order.
-    fn gradients(&self, chain: &Chain) -> Result<Vec<Tensor>> {
+    fn gradients(&self, chain: &Chain) -> Result<Vec<Gradient>> {
         let gradient = (&self.gradient / self.losses.elem_count() as f64)?;
         chain.backward(&self.tape, &gradient, self.head)
     }
