@@ -100,7 +100,8 @@ impl Gradient {
                 let g = Matrix::new(next(), width); // (rows, units)
                 // Rows that stay in the cache with those of the weight and its slots, and no more
                 // than share the work.
-                let height = feature_part(x.rows).min((1 << 15) / width);
+                let height = feature_part(x.rows).max((1 << 12) / width);
+                let height = height.min((1 << 15) / width);
                 (Formula::Product(x, g), height.max(24))
             }
         };
@@ -234,7 +235,8 @@ pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
         }
         // The first rows of all weights first: a thread finds its rows in its cache again.
         parts.sort_by(|a, b| a.place.total_cmp(&b.place));
-        threads::each(parts, |part| part.update(rule));
+        let places = parts.iter().map(|part| part.place).collect();
+        threads::each_at(places, parts, |part| part.update(rule));
         Ok(())
     })
 }

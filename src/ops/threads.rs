@@ -31,6 +31,14 @@ const LATE: Duration = Duration::from_micros(100);
 /// Calls `work` with every part, on as many threads as there are, in no fixed order. Returns when
 /// all are done. Within another `each`, the parts are done on the thread that calls.
 pub(crate) fn each<T: Send>(parts: Vec<T>, work: impl Fn(T) + Sync) {
+    let count = parts.len() as f64;
+    let places = (0..parts.len()).map(|index| index as f64 / count).collect();
+    each_at(places, parts, work);
+}
+
+/// The same for parts with ascending places from 0 to 1. A thread begins with those in its own range
+/// of places, whose memory its cache holds if it had them the last time.
+pub(crate) fn each_at<T: Send>(places: Vec<f64>, parts: Vec<T>, work: impl Fn(T) + Sync) {
     static POOL: OnceLock<Pool> = OnceLock::new();
     if parts.len() <= 1 || ALONE.get() {
         return parts.into_iter().for_each(work);
@@ -52,9 +60,9 @@ pub(crate) fn each<T: Send>(parts: Vec<T>, work: impl Fn(T) + Sync) {
         .collect();
     let threads = pool.helpers.len() + 1;
     let late = pool.run(&|thread| {
-        // Every thread begins with its own share, which its cache holds if it did it the last time,
-        // and goes on with what the others have not come to.
-        let (others, own) = parts.split_at(thread * parts.len() / threads);
+        // From its own range on, and then what the others have not come to.
+        let own = thread as f64 / threads as f64;
+        let (others, own) = parts.split_at(places.partition_point(|place| *place < own));
         for part in own.iter().chain(others) {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(part) = part {
