@@ -109,11 +109,14 @@ fn count_right(rule: &Rule, targets: &[f32], outputs: &[f32], width: usize) -> u
 
 /// The index of the greatest number; of equal ones the first.
 fn first_greatest(row: &[f32]) -> usize {
-    let mut best = 0;
+    let mut best = (0, row.first().copied().unwrap_or_default());
     for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
+        // Without a branch, which would be guessed wrong once or twice a row.
+        best = if *value > best.1 {
+            (index, *value)
+        } else {
+            best
+        };
     }
-    best
+    best.0
 }

@@ -81,7 +81,7 @@ fn times_by_features(x: Matrix<'_>, kernel: Matrix<'_>, outputs: &mut [f32]) {
 
 /// How many features are in a part.
 pub(super) fn feature_part(features: usize) -> usize {
-    features.div_ceil(FEATURE_PARTS).next_multiple_of(16)
+    features.div_ceil(FEATURE_PARTS).next_multiple_of(2)
 }
 
 /// The features of each part, which may be none.

@@ -233,7 +233,7 @@ pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
             let weight_and_slots = all.by_ref().take(1 + change.slots.len());
             parts.extend(Part::of(weight_and_slots, source));
         }
-        // The first rows of all weights first: a thread finds its rows in its cache again.
+        // A thread finds its rows of the large weights in its cache again.
         parts.sort_by(|a, b| a.place.total_cmp(&b.place));
         let places = parts.iter().map(|part| part.place).collect();
         threads::each_at(places, parts, |part| part.update(rule));
@@ -245,7 +245,7 @@ pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
 struct Part<'a> {
     source: &'a Source<'a>,
     first: usize,
-    /// Where in the weight it is, from 0 to 1.
+    /// Where in the weight it is, from 0 to 1; 1 for a weight in few parts.
     place: f64,
     weight: &'a mut [f32],
     slots: Vec<&'a mut [f32]>,
@@ -261,12 +261,16 @@ impl<'a> Part<'a> {
         let mut slots: Vec<_> = weight_and_slots
             .map(|slot| slot.chunks_mut(length))
             .collect();
-        let count = weight.len() as f64;
+        let (count, small) = (weight.len() as f64, weight.len() <= 3 * length);
         let chunks = weight.chunks_mut(length).enumerate();
         chunks.map(move |(part, weight)| Self {
             source,
             first: part * source.height,
-            place: (part * length) as f64 / count,
+            place: if small {
+                1.0
+            } else {
+                (part * length) as f64 / count
+            },
             weight,
             slots: slots.iter_mut().filter_map(Iterator::next).collect(),
         })

@@ -37,7 +37,8 @@ pub(crate) fn each<T: Send>(parts: Vec<T>, work: impl Fn(T) + Sync) {
 }
 
 /// The same for parts with ascending places from 0 to 1. A thread begins with those in its own range
-/// of places, whose memory its cache holds if it had them the last time.
+/// of places, whose memory its cache holds if it had them the last time. Those of place 1 are nobody's
+/// own, and even out the rest.
 pub(crate) fn each_at<T: Send>(places: Vec<f64>, parts: Vec<T>, work: impl Fn(T) + Sync) {
     static POOL: OnceLock<Pool> = OnceLock::new();
     if parts.len() <= 1 || ALONE.get() {
@@ -60,10 +61,13 @@ pub(crate) fn each_at<T: Send>(places: Vec<f64>, parts: Vec<T>, work: impl Fn(T)
         .collect();
     let threads = pool.helpers.len() + 1;
     let late = pool.run(&|thread| {
-        // From its own range on, and then what the others have not come to.
-        let own = thread as f64 / threads as f64;
-        let (others, own) = parts.split_at(places.partition_point(|place| *place < own));
-        for part in own.iter().chain(others) {
+        let [start, end, owned] = [thread, thread + 1, threads].map(|bound| {
+            let bound = bound as f64 / threads as f64;
+            places.partition_point(|place| *place < bound)
+        });
+        let own = parts[start..end].iter().chain(&parts[owned..]);
+        let others = parts[end..owned].iter().chain(&parts[..start]);
+        for part in own.chain(others) {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(part) = part {
                 work(part);
