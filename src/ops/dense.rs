@@ -11,6 +11,9 @@ const FEATURE_PARTS: usize = 4;
 /// Multiplications that are worth sharing.
 const WORTH_SHARING: usize = 1 << 18;
 
+/// Outputs that a thread finishes at a time.
+const WORTH_FINISHING: usize = 1 << 14;
+
 /// f(x·W + b) for rows `x` of `features`, a kernel of `units` columns and perhaps a bias.
 pub(crate) fn forward(
     x: &[f32],
@@ -27,20 +30,27 @@ pub(crate) fn forward(
     } else {
         x.times(kernel, &mut outputs);
     } // (rows, units)
+    let rows = (WORTH_FINISHING / units).max(1);
+    let parts = outputs.chunks_mut(rows * units).collect();
+    threads::each(parts, |rows| finish(rows, bias, units, function));
+    outputs
+}
+
+/// Adds the bias to rows of a product, and applies the activation.
+fn finish(rows: &mut [f32], bias: Option<&[f32]>, units: usize, function: ActivationFunction) {
     vectorized(
         #[inline(always)]
         || {
             if let Some(bias) = bias {
-                for row in outputs.chunks_exact_mut(units) {
+                for row in rows.chunks_exact_mut(units) {
                     for (x, b) in row.iter_mut().zip(bias) {
                         *x += b;
                     }
                 }
             }
-            activation::apply(function, &mut outputs, units);
+            activation::apply(function, rows, units);
         },
     );
-    outputs
 }
 
 /// x·W as the sum of the products of each half of the features. Every thread reads those rows of a large

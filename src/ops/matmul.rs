@@ -80,10 +80,8 @@ impl<'a> Matrix<'a> {
     /// When `self` has not as many columns as `right` has rows, or `product` another size than
     /// the product: layers give matching shapes.
     pub(super) fn times(self, right: Matrix<'_>, product: &mut [f32]) {
-        let size = self.rows * right.columns;
-        assert_eq!(self.columns, right.rows, "inner lengths of a product");
-        assert_eq!(product.len(), size, "numbers of a product");
-        if self.columns == 0 || size == 0 {
+        self.check(right, product);
+        if self.columns == 0 || product.is_empty() {
             product.fill(0.0);
         } else if right.column_stride == 1 && zero_skipping::pays(self) {
             zero_skipping::times(self, right, product);
@@ -92,8 +90,15 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    fn check(self, right: Matrix<'_>, product: &[f32]) {
+        let size = self.rows * right.columns;
+        assert_eq!(self.columns, right.rows, "inner lengths of a product");
+        assert_eq!(product.len(), size, "numbers of a product");
+    }
+
     /// The same, with zeros like all other numbers.
     pub(super) fn times_dense(self, right: Matrix<'_>, product: &mut [f32]) {
+        self.check(right, product);
         let width = right.columns;
         let product = Destination::new(product.as_mut_ptr());
         threads::each(blocks(self.rows, width, self.columns), |(rows, columns)| {
@@ -101,10 +106,10 @@ impl<'a> Matrix<'a> {
             let left = self.rows(rows);
             let right = right.columns(columns);
             // SAFETY: `new`, `transposed`, `rows` and `columns` are the only ways to a Matrix, so
-            // that what the strides lead to lies within the numbers of both. `blocks` gives ranges within the
-            // product, whose size `times` checked; no two of them have a number in common, and
-            // nobody else has one while the product is mutably borrowed. gemm writes all of a
-            // block without reading it (the flag `read_dst`).
+            // that what the strides lead to lies within the numbers of both. `check` saw that their
+            // inner lengths are the same, and the product's size: `blocks` gives ranges within it.
+            // No two of them have a number in common, and nobody else has one while the product is
+            // mutably borrowed. gemm writes all of a block without reading it (the flag `read_dst`).
             #[allow(unsafe_code, reason = "gemm takes pointers")]
             unsafe {
                 gemm::gemm(
@@ -154,6 +159,25 @@ fn blocks(rows: usize, columns: usize, inner: usize) -> Vec<(Range<usize>, Range
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matrices_that_do_not_fit_are_seen_before_memory_is_read() {
+        let numbers = [1.0; 12];
+        for (rows, size) in [(2, 4), (3, 3), (3, 5)] {
+            let product = |dense: bool| {
+                let (left, right) = (Matrix::new(&numbers, 3), Matrix::new(&numbers, 1));
+                let (left, right) = (left.rows(0..4), right.rows(0..rows));
+                let mut product = vec![0.0; size];
+                match dense {
+                    true => left.times_dense(right, &mut product),
+                    false => left.times(right, &mut product),
+                }
+            };
+            for dense in [true, false] {
+                assert!(std::panic::catch_unwind(|| product(dense)).is_err());
+            }
+        }
+    }
 
     #[test]
     fn products_are_those_of_the_definition_in_every_orientation() {

@@ -126,8 +126,9 @@ impl Pace {
     pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
         let started = Instant::now();
         let before = ALONE.replace(self.mode == Mode::Alone);
-        let result = step();
-        ALONE.set(before);
+        let result = catch_unwind(AssertUnwindSafe(step));
+        ALONE.set(before); // after a panic as well: whoever catches it goes on with this thread
+        let result = result.unwrap_or_else(|panic| resume_unwind(panic));
         self.count(started.elapsed());
         result
     }
@@ -440,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_alone_is_done_on_the_thread_that_calls() {
+    fn a_step_alone_is_done_on_the_thread_that_calls_which_is_then_as_before() {
         let mut pace = Pace {
             mode: Mode::Alone,
             ..Pace::default()
@@ -448,6 +449,59 @@ mod tests {
         let own = thread::current().id();
         pace.step(|| each(vec![(); 64], |()| assert_eq!(thread::current().id(), own)));
         assert!(!ALONE.get());
+        let panics = AssertUnwindSafe(|| pace.step(|| panic!("a step is wrong")));
+        assert!(catch_unwind(panics).is_err());
+        assert!(!ALONE.get());
+    }
+
+    #[test]
+    fn steps_alone_and_together_have_the_same_bits() -> crate::Result<()> {
+        use crate::{prelude::*, seed::Stream};
+        // Widths of which the first product is cut along the features, the second and the gradients
+        // in blocks; with zeros that are skipped and without.
+        for zeros in [0.0, 0.8] {
+            let trained = |mode: fn(u32) -> Mode| -> crate::Result<Vec<u32>> {
+                let mut model = Sequential::new()
+                    .seed(3)
+                    .add(Input::new(784))
+                    .add(Dense::new(128).activation(Tanh))
+                    .add(Dense::new(300).activation(Relu))
+                    .add(Dense::new(10).activation(Softmax))
+                    .build(&Device::Cpu)?;
+                let loss = SparseCategoricalCrossentropy::new();
+                model.compile(Adam::new(0.001), loss, [Accuracy])?;
+                let mut stream = Stream::new(1, "pixels", 0);
+                for step in 0..12 {
+                    let mut pixel = || match stream.uniform() < zeros {
+                        true => 0.0,
+                        false => stream.uniform(),
+                    };
+                    let x: Vec<f32> = (0..64 * 784).map(|_| pixel()).collect();
+                    let x = Tensor::from_vec(x, (64, 784), &Device::Cpu)?;
+                    let y = Tensor::from_iter((0..64).map(|i| (i % 10) as f32), &Device::Cpu)?;
+                    let mut pace = Pace {
+                        mode: mode(step),
+                        ..Pace::default()
+                    };
+                    pace.step(|| model.train_step(&x, &y))?;
+                }
+                let mut bits = Vec::new();
+                for weight in model.weights() {
+                    let numbers: Vec<f32> = weight.copy()?.flatten_all()?.to_vec1()?;
+                    bits.extend(numbers.into_iter().map(f32::to_bits));
+                }
+                Ok(bits)
+            };
+            let alone = trained(|_| Mode::Alone)?;
+            let together = trained(|_| Mode::Together)?;
+            let changing = trained(|step| match step % 2 {
+                0 => Mode::Together,
+                _ => Mode::Alone,
+            })?;
+            assert!(alone == together, "together, {zeros} of the inputs 0");
+            assert!(alone == changing, "changing, {zeros} of the inputs 0");
+        }
+        Ok(())
     }
 
     #[test]
