@@ -292,21 +292,21 @@ impl Data {
                 // In f64, rounded once, so that b·(1/255) is the f32 nearest to b/255.
                 let (scale, offset) = (self.scale, self.offset);
                 let exact = move |byte: &u8| (f64::from(*byte) * scale + offset) as f32;
-                match ops::fused_scale(scale, offset, exact) {
-                    Some(fused) => ops::collect_rows(length, width, row, ahead, fused),
-                    None => ops::collect_rows(length, width, row, ahead, exact),
+                match ops::gather::fused_scale(scale, offset, exact) {
+                    Some(fused) => ops::gather::collect_rows(length, width, row, ahead, fused),
+                    None => ops::gather::collect_rows(length, width, row, ahead, exact),
                 }
             }
             CpuStorage::F32(values) if (self.scale, self.offset) == (1.0, 0.0) => {
                 let ahead = |row| ahead(row).map(|place| &values[place]);
                 let row = |row| &values[place(row)];
-                ops::collect_rows(length, width, row, ahead, |value| *value)
+                ops::gather::collect_rows(length, width, row, ahead, |value| *value)
             }
             CpuStorage::F32(values) => {
                 let (scale, offset) = (self.scale as f32, self.offset as f32);
                 let number = move |value: &f32| value * scale + offset;
                 let ahead = |row| ahead(row).map(|place| &values[place]);
-                ops::collect_rows(length, width, |row| &values[place(row)], ahead, number)
+                ops::gather::collect_rows(length, width, |row| &values[place(row)], ahead, number)
             }
             _ => return None,
         })

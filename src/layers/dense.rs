@@ -209,7 +209,7 @@ impl Backward for Dense {
 
     fn deferred(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Deferred> {
         let kernel = step.weight("kernel")?;
-        if !ops::in_memory(&[step.inputs, gradient, kernel]) {
+        if !ops::in_memory(&[step.inputs, step.outputs, kernel]) {
             return self.gradients(step, gradient).map(Deferred::from);
         }
         let (x, g) = self.before_activation(step, gradient)?;

@@ -85,7 +85,8 @@ pub trait Layer: Debug + Send + Sync {
     /// When the shape does not fit.
     fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>>;
 
-    /// The outputs of a batch, (batch, output shape), from its inputs, (batch, input shape).
+    /// The outputs of a batch, (batch, output shape), from its inputs, (batch, input shape). Outside
+    /// training it is called on several threads at once, each with another batch.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -255,8 +256,8 @@ pub struct Gradients {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Deferred {
-    pub inputs: Option<Tensor>,
-    pub weights: Vec<Gradient>,
+    pub(crate) inputs: Option<Tensor>,
+    pub(crate) weights: Vec<Gradient>,
 }
 
 impl From<Gradients> for Deferred {

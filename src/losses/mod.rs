@@ -41,6 +41,8 @@ pub(crate) const EPSILON: f64 = 1e-7;
 ///     }
 /// }
 /// ```
+///
+/// `evaluate` and the validation call it on several threads at once, each with another batch.
 pub trait Loss: Debug + Send + Sync {
     /// The name as in Keras: `mean_squared_error`.
     fn name(&self) -> &str;

@@ -121,7 +121,7 @@ impl Chain {
     }
 
     /// Calls `run` with every batch of `count` samples and `take`, in their order, with what it gave.
-    /// On the CPU several run at once, each on a thread of its own.
+    /// On the CPU every thread runs a batch, if there are as many.
     pub(crate) fn each_batch<R: Send>(
         &self,
         count: usize,
@@ -129,7 +129,12 @@ impl Chain {
         run: impl Fn(Rows<'static>) -> Result<R> + Sync,
         mut take: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
-        let at_once = if self.device.is_cpu() { 16 } else { 1 };
+        // A few for each thread, to wait less for the last one, and few enough for a bar to move.
+        let at_once = if self.device.is_cpu() && count.div_ceil(batch_size) >= threads::count() {
+            4 * threads::count()
+        } else {
+            1
+        };
         let mut batches = Rows::batches(count, batch_size);
         loop {
             let mut results: Vec<_> = batches.by_ref().take(at_once).map(|b| (b, None)).collect();

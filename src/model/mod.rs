@@ -12,7 +12,7 @@ pub use summary::Summary;
 
 use crate::{
     Error, Result, error::known, layers::Layer, losses::Loss, metrics::Metric, metrics::Metrics,
-    ops::threads::Pace, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
+    ops::pace::Pace, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
     weights::Weight,
 };
 use candle_core::{DType, Tensor};

@@ -31,7 +31,8 @@ impl Predict {
         Self::default()
     }
 
-    /// Samples in a batch: how much memory is used, not what comes out.
+    /// Samples in a batch, of which every thread has one: how much memory is used, not, but for
+    /// rounding, what comes out.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self

@@ -23,9 +23,9 @@ pub(crate) fn forward(
     function: ActivationFunction,
 ) -> Vec<f32> {
     let kernel = Matrix::new(kernel, units); // (features, units)
-    let x = Matrix::new(x, kernel.rows); // (rows, features)
-    let mut outputs = vec![0.0; x.rows * units];
-    if x.rows * x.columns * units >= WORTH_SHARING && x.columns >= FEATURE_PARTS * x.rows {
+    let x = Matrix::new(x, kernel.height()); // (rows, features)
+    let mut outputs = vec![0.0; x.height() * units];
+    if x.height() * x.width() * units >= WORTH_SHARING && x.width() >= FEATURE_PARTS * x.height() {
         times_by_features(x, kernel, &mut outputs);
     } else {
         x.times(kernel, &mut outputs);
@@ -60,10 +60,10 @@ fn times_by_features(x: Matrix<'_>, kernel: Matrix<'_>, outputs: &mut [f32]) {
     thread_local! {
         static SUMS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     }
-    let units = kernel.columns;
-    let height = x.rows.div_ceil(2).next_multiple_of(2);
-    let half = 2 * feature_part(x.columns);
-    let halves = [0..half.min(x.columns), half.min(x.columns)..x.columns];
+    let units = kernel.width();
+    let height = x.height().div_ceil(2).next_multiple_of(2);
+    let half = 2 * feature_part(x.width());
+    let halves = [0..half.min(x.width()), half.min(x.width())..x.width()];
     // Taken out, not borrowed: whoever comes here within the work finds none, and makes his own.
     let mut sums = SUMS.take();
     sums.resize(2 * outputs.len(), 0.0);
@@ -105,7 +105,7 @@ pub(super) fn feature_parts(features: usize) -> impl Iterator<Item = Range<usize
 pub(crate) fn input_gradient(gradient: &[f32], kernel: &[f32], units: usize) -> Vec<f32> {
     let gradient = Matrix::new(gradient, units); // (rows, units)
     let kernel = Matrix::new(kernel, units).transposed(); // (units, features)
-    let mut product = vec![0.0; gradient.rows * kernel.columns];
+    let mut product = vec![0.0; gradient.height() * kernel.width()];
     gradient.times(kernel, &mut product);
     product
 }

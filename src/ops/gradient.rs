@@ -17,7 +17,7 @@ use std::{cell::RefCell, ops::Range};
 
 /// The gradient of a weight.
 #[derive(Debug, Clone)]
-pub enum Gradient {
+pub(crate) enum Gradient {
     /// Its numbers, in the weight's shape.
     Whole(Tensor),
     /// xᵀ·g for x (rows, features) and g (rows, units), both in memory: (features, units).
@@ -69,10 +69,11 @@ impl Gradient {
         }
     }
 
-    /// The same without any of these places in memory, which change while it is read.
+    /// The same in memory that is in one piece and none of these places, which change while it is
+    /// read.
     fn apart_from(&self, places: &[*const Storage]) -> Result<Self> {
         let copied = |tensor: &Tensor| {
-            if places.contains(&memory(tensor)) {
+            if places.contains(&memory(tensor)) || !tensor.is_contiguous() {
                 tensor.force_contiguous()
             } else {
                 Ok(tensor.clone())
@@ -100,7 +101,7 @@ impl Gradient {
                 let g = Matrix::new(next(), width); // (rows, units)
                 // Rows that stay in the cache with those of the weight and its slots, and no more
                 // than share the work.
-                let height = feature_part(x.rows).max((1 << 12) / width);
+                let height = feature_part(x.height()).max((1 << 12) / width);
                 let height = height.min((1 << 15) / width);
                 (Formula::Product(x, g), height.max(24))
             }
@@ -143,8 +144,8 @@ impl Source<'_> {
                 let height = (numbers / self.width).next_multiple_of(2).max(24);
                 let mut rows = ROWS.take();
                 rows.resize(height * self.width, 0.0);
-                for start in (0..x.rows).step_by(height) {
-                    let end = (start + height).min(x.rows);
+                for start in (0..x.height()).step_by(height) {
+                    let end = (start + height).min(x.height());
                     let rows = &mut rows[..(end - start) * self.width];
                     match &sparse {
                         Some(x) => x.rows_times(start, g, rows),

@@ -24,12 +24,12 @@ const TILE: usize = 16;
 /// Numbers as a matrix, in rows or, transposed, in columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix<'a> {
-    pub(super) numbers: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
     /// From a number to that of the next row, and to that of the next column.
-    pub(super) row_stride: usize,
-    pub(super) column_stride: usize,
+    row_stride: usize,
+    column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -44,6 +44,31 @@ impl<'a> Matrix<'a> {
             row_stride: columns,
             column_stride: 1,
         }
+    }
+
+    /// Its numbers, from the first one in its first row on.
+    pub(super) fn numbers(self) -> &'a [f32] {
+        self.numbers
+    }
+
+    /// How many rows it has.
+    pub(super) fn height(self) -> usize {
+        self.rows
+    }
+
+    /// How many columns it has.
+    pub(super) fn width(self) -> usize {
+        self.columns
+    }
+
+    /// From a number to that of the next row.
+    pub(super) fn row_stride(self) -> usize {
+        self.row_stride
+    }
+
+    /// From a number to that of the next column.
+    pub(super) fn column_stride(self) -> usize {
+        self.column_stride
     }
 
     /// The same numbers with rows and columns exchanged.

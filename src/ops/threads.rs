@@ -8,6 +8,7 @@
 //! no other does: results have the same bits on one thread and on many.
 
 use std::{
+    any::Any,
     cell::Cell,
     hint::spin_loop,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -59,8 +60,8 @@ pub(crate) fn each_at<T: Send>(places: Vec<f64>, parts: Vec<T>, work: impl Fn(T)
         .into_iter()
         .map(|part| Mutex::new(Some(part)))
         .collect();
-    let threads = pool.helpers.len() + 1;
-    let late = pool.run(&|thread| {
+    let threads = (pool.helpers.len() + 1).min(parts.len());
+    let late = pool.run(threads, &|thread| {
         let [start, end, owned] = [thread, thread + 1, threads].map(|bound| {
             let bound = bound as f64 / threads as f64;
             places.partition_point(|place| *place < bound)
@@ -84,78 +85,32 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does steps of one kind on one thread or on all, as is faster, which it tries out again and again.
-///
-/// Where it takes long from core to core (they may lie on two chips, and a virtual machine's change
-/// their places), or where cores are two in name only, a small step is faster on one thread.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    mode: Mode,
-    /// Whether `mode` is only tried.
-    trying: bool,
-    /// Steps in this mode since it was taken, and the time that they took.
-    steps: u32,
-    time: Duration,
-    /// The time of a step in the mode before.
-    other: Option<Duration>,
+#[cfg(test)]
+pub(super) fn is_alone() -> bool {
+    ALONE.get()
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-enum Mode {
-    #[default]
-    Together,
-    Alone,
-}
-
-impl Mode {
-    fn other(self) -> Self {
-        match self {
-            Self::Together => Self::Alone,
-            Self::Alone => Self::Together,
+/// Calls `body`, within which this thread does all parts itself if `alone`.
+pub(super) fn with<R>(alone: bool, body: impl FnOnce() -> R) -> R {
+    /// Puts back what was, after a panic as well: whoever catches it goes on with this thread.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
         }
     }
-}
-
-/// How long a mode is tried, in time and steps at least, and how much longer one is kept.
-const TRIAL: Duration = Duration::from_millis(2);
-const TRIAL_STEPS: u32 = 2;
-const KEPT: u32 = 50;
-
-impl Pace {
-    /// Does a step.
-    pub(crate) fn step<R>(&mut self, step: impl FnOnce() -> R) -> R {
-        let started = Instant::now();
-        let before = ALONE.replace(self.mode == Mode::Alone);
-        let result = catch_unwind(AssertUnwindSafe(step));
-        ALONE.set(before); // after a panic as well: whoever catches it goes on with this thread
-        let result = result.unwrap_or_else(|panic| resume_unwind(panic));
-        self.count(started.elapsed());
-        result
-    }
-
-    fn count(&mut self, time: Duration) {
-        self.steps += 1;
-        self.time += time;
-        let first = self.other.is_none();
-        let times = if self.trying || first { 1 } else { KEPT };
-        if self.steps < TRIAL_STEPS * times || self.time < TRIAL * times {
-            return;
-        }
-        let each = self.time / self.steps;
-        // A trial ends with the choice; what was kept is compared with a new trial of the other.
-        let stays = self.trying && self.other.is_some_and(|other| each < other);
-        self.trying = !self.trying;
-        if !stays {
-            self.mode = self.mode.other();
-            self.other = Some(each);
-        }
-        (self.steps, self.time) = (0, Duration::ZERO);
-    }
+    let _before = Before(ALONE.replace(alone));
+    body()
 }
 
 /// How many threads work: `RAYON_NUM_THREADS`, by which candle goes as well, or one for each core
 /// that the process may use.
-fn count() -> usize {
+pub(crate) fn count() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(count_now)
+}
+
+fn count_now() -> usize {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
     let asked = asked.and_then(|count| count.parse().ok());
     asked
@@ -213,7 +168,8 @@ struct Job {
     caller: Thread,
     /// How many helpers took it and are done.
     done: AtomicUsize,
-    panicked: AtomicBool,
+    /// What the first helper that panicked panicked with.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Pool {
@@ -236,9 +192,9 @@ impl Pool {
         }
     }
 
-    /// Calls `task` on every thread that comes in time, and on this one, as number 0. Returns
-    /// whether this one then waited longer than it had worked.
-    fn run(&self, task: Task<'_>) -> bool {
+    /// Calls `task` on this thread, as number 0, and on each of `threads` in all that comes in time.
+    /// Returns whether this one then waited for much longer than it had worked.
+    fn run(&self, threads: usize, task: Task<'_>) -> bool {
         // SAFETY: only the lifetime changes. The task is called through `job` alone, which no
         // helper holds when this function returns or unwinds: a job that no helper has taken is
         // taken back, and the end of every one that was taken is waited for.
@@ -248,25 +204,25 @@ impl Pool {
             task,
             caller: thread::current(),
             done: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
+            panic: Mutex::new(None),
         };
-        for helper in &self.helpers {
+        let helpers = &self.helpers[..threads - 1];
+        for helper in helpers {
             helper.give(&job);
         }
         let started = Instant::now();
         let own = catch_unwind(AssertUnwindSafe(|| task(0)));
         let worked = started.elapsed();
-        let away = self
-            .helpers
-            .iter()
-            .filter(|helper| !helper.take_back())
-            .count();
+        let away = helpers.iter().filter(|helper| !helper.take_back()).count();
         wait(LATE, || job.done.load(SeqCst) == away, thread::park);
-        if let Err(panic) = own {
+        let helpers_panic = job
+            .panic
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(panic) = own.err().or(helpers_panic) {
             resume_unwind(panic);
         }
-        assert!(!job.panicked.load(SeqCst), "a helper's part panicked");
-        started.elapsed() > worked + worked.max(LATE)
+        started.elapsed() > 4 * worked + LATE
     }
 }
 
@@ -295,8 +251,9 @@ impl Helper {
             let Some(job) = (unsafe { job.as_ref() }) else {
                 continue;
             };
-            if catch_unwind(AssertUnwindSafe(|| (job.task)(number))).is_err() {
-                job.panicked.store(true, SeqCst);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.task)(number))) {
+                let mut first = job.panic.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert(panic);
             }
             let caller = job.caller.clone();
             job.done.fetch_add(1, SeqCst); // from here on the job may be gone
@@ -393,7 +350,7 @@ mod tests {
         let pool = Pool::new(1);
         let started = Instant::now();
         let come = AtomicBool::new(false);
-        let late = pool.run(&|thread| {
+        let late = pool.run(pool.helpers.len() + 1, &|thread| {
             if thread == 1 {
                 come.store(true, SeqCst);
                 thread::sleep(Duration::from_millis(100));
@@ -416,101 +373,12 @@ mod tests {
     }
 
     #[test]
-    fn steps_go_on_in_the_faster_mode_and_the_other_is_tried_again() {
-        let of_mode = |mode, together, alone| match mode {
-            Mode::Together => Duration::from_millis(together),
-            Mode::Alone => Duration::from_millis(alone),
-        };
-        let mut pace = Pace::default();
-        let mut shares = Vec::new();
-        for (together, alone) in [(3, 5), (5, 3), (3, 5)] {
-            let mut alone_count = 0;
-            for step in 0..1000 {
-                if step >= 200 {
-                    alone_count += u32::from(pace.mode == Mode::Alone);
-                }
-                pace.count(of_mode(pace.mode, together, alone));
-            }
-            shares.push(alone_count);
-        }
-        // Of 800 steps in each pace of the machine, all but a few trials are in the faster mode.
-        assert!(
-            shares[0] < 40 && shares[1] > 760 && shares[2] < 40,
-            "{shares:?}"
-        );
-    }
-
-    #[test]
-    fn a_step_alone_is_done_on_the_thread_that_calls_which_is_then_as_before() {
-        let mut pace = Pace {
-            mode: Mode::Alone,
-            ..Pace::default()
-        };
-        let own = thread::current().id();
-        pace.step(|| each(vec![(); 64], |()| assert_eq!(thread::current().id(), own)));
-        assert!(!ALONE.get());
-        let panics = AssertUnwindSafe(|| pace.step(|| panic!("a step is wrong")));
-        assert!(catch_unwind(panics).is_err());
-        assert!(!ALONE.get());
-    }
-
-    #[test]
-    fn steps_alone_and_together_have_the_same_bits() -> crate::Result<()> {
-        use crate::{prelude::*, seed::Stream};
-        // Widths of which the first product is cut along the features, the second and the gradients
-        // in blocks; with zeros that are skipped and without.
-        for zeros in [0.0, 0.8] {
-            let trained = |mode: fn(u32) -> Mode| -> crate::Result<Vec<u32>> {
-                let mut model = Sequential::new()
-                    .seed(3)
-                    .add(Input::new(784))
-                    .add(Dense::new(128).activation(Tanh))
-                    .add(Dense::new(300).activation(Relu))
-                    .add(Dense::new(10).activation(Softmax))
-                    .build(&Device::Cpu)?;
-                let loss = SparseCategoricalCrossentropy::new();
-                model.compile(Adam::new(0.001), loss, [Accuracy])?;
-                let mut stream = Stream::new(1, "pixels", 0);
-                for step in 0..12 {
-                    let mut pixel = || match stream.uniform() < zeros {
-                        true => 0.0,
-                        false => stream.uniform(),
-                    };
-                    let x: Vec<f32> = (0..64 * 784).map(|_| pixel()).collect();
-                    let x = Tensor::from_vec(x, (64, 784), &Device::Cpu)?;
-                    let y = Tensor::from_iter((0..64).map(|i| (i % 10) as f32), &Device::Cpu)?;
-                    let mut pace = Pace {
-                        mode: mode(step),
-                        ..Pace::default()
-                    };
-                    pace.step(|| model.train_step(&x, &y))?;
-                }
-                let mut bits = Vec::new();
-                for weight in model.weights() {
-                    let numbers: Vec<f32> = weight.copy()?.flatten_all()?.to_vec1()?;
-                    bits.extend(numbers.into_iter().map(f32::to_bits));
-                }
-                Ok(bits)
-            };
-            let alone = trained(|_| Mode::Alone)?;
-            let together = trained(|_| Mode::Together)?;
-            let changing = trained(|step| match step % 2 {
-                0 => Mode::Together,
-                _ => Mode::Alone,
-            })?;
-            assert!(alone == together, "together, {zeros} of the inputs 0");
-            assert!(alone == changing, "changing, {zeros} of the inputs 0");
-        }
-        Ok(())
-    }
-
-    #[test]
     fn helpers_that_fell_asleep_are_woken() {
         let pool = Pool::new(2);
         for _ in 0..3 {
             thread::sleep(std::time::Duration::from_millis(20)); // longer than they spin
             let seen = Mutex::new(Vec::new());
-            pool.run(&|thread| {
+            pool.run(pool.helpers.len() + 1, &|thread| {
                 seen.lock().unwrap().push(thread);
                 let all = || seen.lock().unwrap().len() == 3;
                 while !all() {

@@ -16,16 +16,16 @@ const PROBES: usize = 8;
 /// fewer, gemm's tiles are as fast, which load less for each product.
 pub(super) fn pays(matrix: Matrix<'_>) -> bool {
     let matrix = in_rows(matrix);
-    if matrix.rows == 0 || matrix.columns < 16 || matrix.row_stride < 32 {
+    if matrix.height() == 0 || matrix.width() < 16 || matrix.row_stride() < 32 {
         return false;
     }
-    let step = matrix.rows.div_ceil(PROBES);
-    let rows = (0..matrix.rows).step_by(step);
+    let step = matrix.height().div_ceil(PROBES);
+    let rows = (0..matrix.height()).step_by(step);
     let zeros = |row: usize| {
-        let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
+        let row = &matrix.numbers()[row * matrix.row_stride()..][..matrix.width()];
         row.iter().map(|x| usize::from(*x == 0.0)).sum::<usize>()
     };
-    let count = rows.len() * matrix.columns;
+    let count = rows.len() * matrix.width();
     3 * vectorized(
         #[inline(always)]
         || rows.map(zeros).sum::<usize>(),
@@ -34,7 +34,7 @@ pub(super) fn pays(matrix: Matrix<'_>) -> bool {
 
 /// A matrix as it lies in memory: each row in one piece.
 fn in_rows(matrix: Matrix<'_>) -> Matrix<'_> {
-    if matrix.column_stride == 1 {
+    if matrix.column_stride() == 1 {
         matrix
     } else {
         matrix.transposed()
@@ -44,10 +44,10 @@ fn in_rows(matrix: Matrix<'_>) -> Matrix<'_> {
 /// The product `left`·`right`, where the rows of `right` lie in one piece each.
 pub(super) fn times(left: Matrix<'_>, right: Matrix<'_>, product: &mut [f32]) {
     // Enough rows to read `right` from the cache, enough parts to share.
-    let height = (left.rows / 4).next_multiple_of(2).clamp(8, 32);
-    let parts = product.chunks_mut(height * right.columns).enumerate();
+    let height = (left.height() / 4).next_multiple_of(2).clamp(8, 32);
+    let parts = product.chunks_mut(height * right.width()).enumerate();
     threads::each(parts.collect(), |(part, product)| {
-        let rows = product.len() / right.columns;
+        let rows = product.len() / right.width();
         let left = left.rows(part * height..part * height + rows);
         Sparse::new(left).rows_times(0, right, product);
     });
@@ -82,20 +82,21 @@ impl<'a> Sparse<'a> {
 
     #[inline(always)]
     fn marked(matrix: Matrix<'a>) -> Self {
-        let words_of_pair = matrix.columns.div_ceil(32);
-        let mut words = vec![0; matrix.rows.div_ceil(2) * words_of_pair];
-        if matrix.column_stride == 1 {
-            for row in 0..matrix.rows {
-                let numbers = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
+        let words_of_pair = matrix.width().div_ceil(32);
+        let mut words = vec![0; matrix.height().div_ceil(2) * words_of_pair];
+        if matrix.column_stride() == 1 {
+            for row in 0..matrix.height() {
+                let numbers = &matrix.numbers()[row * matrix.row_stride()..][..matrix.width()];
                 mark_row(numbers, &mut words[row / 2 * words_of_pair..]);
             }
         } else {
-            let mut of_rows = vec![0; matrix.rows];
+            let mut of_rows = vec![0; matrix.height()];
             for word in 0..words_of_pair {
-                let columns = 32 * word..(32 * word + 32).min(matrix.columns);
+                let columns = 32 * word..(32 * word + 32).min(matrix.width());
                 of_rows.fill(0);
                 for (bit, column) in columns.enumerate() {
-                    let numbers = &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
+                    let numbers =
+                        &matrix.numbers()[column * matrix.column_stride()..][..matrix.height()];
                     for (word, x) in of_rows.iter_mut().zip(numbers) {
                         *word |= if *x != 0.0 { 1 << bit } else { 0 };
                     }
@@ -144,10 +145,10 @@ impl WithSimd for Pairs<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Sparse { matrix, words, .. } = self.left;
         let words = &words[self.first * self.left.words_of_pair..];
-        let numbers = &matrix.numbers[2 * self.first * matrix.row_stride..];
+        let numbers = &matrix.numbers()[2 * self.first * matrix.row_stride()..];
         // Sums of two rows, some of a row of `right` and two numbers of `left` are to find room.
         let widest = if S::REGISTER_COUNT >= 32 { 8 } else { 4 };
-        let units = self.right.columns;
+        let units = self.right.width();
         let mut first = 0;
         // Columns outside, pairs inside: the columns of `right` stay in the cache.
         while first < units {
@@ -156,8 +157,8 @@ impl WithSimd for Pairs<'_> {
             let pairs = nonzero.zip(self.product.chunks_mut(2 * units));
             for (pair, (nonzero, product)) in pairs.enumerate() {
                 let sum = Sum {
-                    left: &numbers[2 * pair * matrix.row_stride..],
-                    strides: [matrix.row_stride, matrix.column_stride],
+                    left: &numbers[2 * pair * matrix.row_stride()..],
+                    strides: [matrix.row_stride(), matrix.column_stride()],
                     nonzero,
                     right: self.right,
                     first,
@@ -217,7 +218,7 @@ impl Sum<'_> {
         });
         for (sums, row) in sums
             .iter()
-            .zip(product.chunks_exact_mut(self.right.columns))
+            .zip(product.chunks_exact_mut(self.right.width()))
         {
             let (row, _) = S::as_mut_simd_f32s(&mut row[self.first..self.first + width]);
             row.copy_from_slice(sums);
@@ -226,7 +227,7 @@ impl Sum<'_> {
 
     #[inline(always)]
     fn rest<S: Simd, const R: usize>(&self, simd: S, product: &mut [f32]) {
-        let width = self.right.columns - self.first;
+        let width = self.right.width() - self.first;
         let mut sums = [simd.splat_f32s(0.0); R];
         self.each_nonzero::<R>(|a, b| {
             let b = simd.partial_load_f32s(&b[..width]);
@@ -236,7 +237,7 @@ impl Sum<'_> {
         });
         for (sum, row) in sums
             .iter()
-            .zip(product.chunks_exact_mut(self.right.columns))
+            .zip(product.chunks_exact_mut(self.right.width()))
         {
             simd.partial_store_f32s(&mut row[self.first..], *sum);
         }
@@ -255,7 +256,7 @@ impl Sum<'_> {
                 let a = std::array::from_fn(|row| self.left[place + row * self.strides[0]]);
                 add(
                     a,
-                    &self.right.numbers[j * self.right.row_stride + self.first..],
+                    &self.right.numbers()[j * self.right.row_stride() + self.first..],
                 );
             }
         }

@@ -79,7 +79,8 @@ pub trait Optimizer: Debug + Send + Sync {
     /// When candle's operations fail.
     fn update(&self, step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()>;
 
-    /// The same rule on f32 numbers in the CPU's memory, which is then used in place of `update`.
+    /// The same rule on f32 numbers in the CPU's memory, used in place of `update` where weights,
+    /// slots and gradients are that.
     fn elementwise(&self) -> Option<&dyn Elementwise> {
         None
     }
@@ -88,7 +89,8 @@ pub trait Optimizer: Debug + Send + Sync {
 /// A rule that changes every number by its own gradient and slots alone.
 ///
 /// It is given any part of a weight, right after that part's gradient was computed and while it is
-/// in the processor's cache, on several threads at once.
+/// in the processor's cache, on several threads at once. It must not touch tensors of the model,
+/// which are locked meanwhile.
 pub trait Elementwise: Sync {
     /// Changes numbers of a weight in step `step` (from 1 on). `gradient` and each of the `slots`,
     /// in the order of [`Optimizer::slots`], are as long as `weight`.

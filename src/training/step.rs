@@ -70,9 +70,13 @@ impl Sequential {
         let step = Step::new(chain, compiled, &x, &y, number, Updates::Ignored)?;
         let gradients = step.gradients(chain)?;
         let trainable = chain.weights().filter(|weight| weight.trainable());
-        let named = trainable
-            .zip(&gradients)
-            .map(|(weight, gradient)| Ok((weight.path().to_string(), gradient.whole()?)));
+        // Copies: a layer's gradient may be a weight's own memory, which training changes.
+        let named = trainable.zip(&gradients).map(|(weight, gradient)| {
+            Ok((
+                weight.path().to_string(),
+                gradient.whole()?.force_contiguous()?,
+            ))
+        });
         named.collect()
     }
 
@@ -85,7 +89,11 @@ impl Sequential {
         let losses = losses::values(loss, &y_true, &outputs)
             .map_err(|error| Error::of_part("loss", loss.name(), error))?;
         Ok(TestStep {
-            y_pred: finished(&outputs, chain, head)?,
+            y_pred: if self.compiled("evaluate")?.metrics.is_empty() {
+                outputs
+            } else {
+                finished(&outputs, chain, head)?
+            },
             losses,
             y_true,
         })
@@ -96,6 +104,7 @@ impl Sequential {
 pub(crate) struct TestStep {
     pub(crate) losses: Tensor,
     pub(crate) y_true: Tensor,
+    /// What metrics count; anything where there are none.
     pub(crate) y_pred: Tensor,
 }
 
