@@ -373,6 +373,21 @@ fn a_gradient_that_is_another_weight_is_that_weight_before_the_step() {
 }
 
 #[test]
+fn gradients_that_are_asked_for_stay_as_they_were() {
+    let mut model = Sequential::new()
+        .add(Input::new(1))
+        .add(Potential::Square)
+        .build(&Device::Cpu)
+        .unwrap();
+    model.compile(Sgd::new(0.25), Sum, ()).unwrap();
+    let x = numbers(&[4, 1], "x");
+    // The layer gives the weight itself as its gradient.
+    let gradients = model.gradients(&x, &x).unwrap();
+    model.fit(&x, &x, quiet()).unwrap();
+    assert_eq!(flat(&gradients[0].1), [2.0]);
+}
+
+#[test]
 fn both_ways_to_a_gradient_train_alike() {
     // The same layer with candle's gradient and with its own, from the same weights.
     let (x, y) = data();
