@@ -73,8 +73,13 @@ pub fn bits(model: &Sequential) -> Vec<u64> {
 
 /// The FNV-1a hash of the bits of all weights.
 pub fn hash(model: &Sequential) -> u64 {
-    let step = |hash: u64, bits: u64| (hash ^ bits).wrapping_mul(0x0100_0000_01b3);
-    bits(model).into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+    hash_of(bits(model).into_iter().map(f64::from_bits))
+}
+
+/// The FNV-1a hash of the bits of numbers.
+pub fn hash_of(numbers: impl Iterator<Item = f64>) -> u64 {
+    let step = |hash: u64, x: f64| (hash ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3);
+    numbers.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Every number within `relative` of its size, or within `absolute`.

@@ -1,0 +1,334 @@
+//! Every fused operation beside its plain formulation in candle's operations, at the sizes of the
+//! walkthrough's network (784-128-64-10, batches of 64) and larger ones.
+//!
+//!     cargo bench --bench operations
+//!
+//! `fused` is what the crate does with f32 in the CPU's memory, `plain` what it does elsewhere. Both
+//! go through the public interface, so that `fused` outputs and gradients hold more work than
+//! the operation: they copy the batch first.
+
+mod common;
+
+use candle_core::Var;
+use candle_keras::{
+    activations::ActivationFunction,
+    layers::{Forward, Layer},
+    losses::Loss,
+    optimizers::Optimizer,
+    prelude::*,
+};
+use common::{classes, images, noise, numbers};
+use divan::{Bencher, counter::ItemsCount};
+use std::hint::black_box;
+
+fn main() {
+    divan::main();
+}
+
+const FUNCTIONS: [ActivationFunction; 6] = [
+    Sigmoid,
+    Relu,
+    Tanh,
+    LeakyRelu {
+        negative_slope: 0.2,
+    },
+    Elu { alpha: 1.0 },
+    Softmax,
+];
+
+/// The shape of what activations work on, in the fastest caches.
+const OUTPUTS: [usize; 2] = [64, 256];
+
+/// y = f(x) for x of `OUTPUTS`.
+#[divan::bench_group(sample_count = 50)]
+mod activation {
+    use super::*;
+
+    #[divan::bench(args = FUNCTIONS)]
+    fn fused(bencher: Bencher, function: ActivationFunction) {
+        let x = numbers(&OUTPUTS, "x");
+        let model = Sequential::new()
+            .add(Input::new(OUTPUTS[1]))
+            .add(Activation::new(function))
+            .build(&Device::Cpu)
+            .unwrap();
+        bencher.counter(ItemsCount::new(x.elem_count())).bench(|| {
+            let options = Predict::new().batch_size(OUTPUTS[0]).verbose(0);
+            black_box(model.predict_with(&x, options).unwrap())
+        });
+    }
+
+    #[divan::bench(args = FUNCTIONS)]
+    fn plain(bencher: Bencher, function: ActivationFunction) {
+        let x = numbers(&OUTPUTS, "x");
+        bencher
+            .counter(ItemsCount::new(x.elem_count()))
+            .bench(|| black_box(function.call(&x).unwrap()));
+    }
+}
+
+/// The gradient before the activation, from that after it and the outputs.
+#[divan::bench_group(sample_count = 50)]
+mod activation_gradient {
+    use super::*;
+
+    #[divan::bench(args = FUNCTIONS)]
+    fn fused(bencher: Bencher, function: ActivationFunction) {
+        let (x, gradient) = (numbers(&OUTPUTS, "x"), numbers(&OUTPUTS, "gradient"));
+        let y = function.call(&x).unwrap();
+        let layer: Box<dyn Layer> = Activation::new(function).into();
+        let backward = layer.backward().unwrap();
+        bencher
+            .counter(ItemsCount::new(x.elem_count()))
+            .bench_local(|| {
+                let step = Forward::new(&x, &y);
+                black_box(backward.gradients(&step, &gradient).unwrap())
+            });
+    }
+
+    /// The outputs as well, which leave candle's graph.
+    #[divan::bench(args = FUNCTIONS)]
+    fn plain(bencher: Bencher, function: ActivationFunction) {
+        let (x, gradient) = (numbers(&OUTPUTS, "x"), numbers(&OUTPUTS, "gradient"));
+        let x = Var::from_tensor(&x).unwrap();
+        bencher.counter(ItemsCount::new(x.elem_count())).bench(|| {
+            let along = (function.call(&x).unwrap() * &gradient).unwrap();
+            black_box(along.sum_all().unwrap().backward().unwrap())
+        });
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    MeanSquaredError,
+    Binary,
+    Categorical,
+    Sparse,
+}
+
+const LOSSES: [Which; 4] = [
+    Which::MeanSquaredError,
+    Which::Binary,
+    Which::Categorical,
+    Which::Sparse,
+];
+
+impl Which {
+    /// The loss, with targets and outputs of 256 samples of 10.
+    fn with_data(self) -> (Box<dyn Loss>, Tensor, Tensor) {
+        let outputs = numbers(&[256, 10], "outputs");
+        let labels = classes(256);
+        let one_hot = to_categorical(&labels, 10).unwrap();
+        let binary = outputs.zeros_like().unwrap();
+        match self {
+            Self::MeanSquaredError => (MeanSquaredError::new().into(), one_hot, outputs),
+            Self::Binary => (
+                BinaryCrossentropy::new().from_logits().into(),
+                binary,
+                outputs,
+            ),
+            Self::Categorical => (
+                CategoricalCrossentropy::new().from_logits().into(),
+                one_hot,
+                outputs,
+            ),
+            Self::Sparse => {
+                let labels = labels.to_dtype(DType::F32).unwrap();
+                let loss = SparseCategoricalCrossentropy::new().from_logits();
+                (loss.into(), labels, outputs)
+            }
+        }
+    }
+}
+
+/// Every sample's loss and the outputs' gradient.
+#[divan::bench_group(sample_count = 50)]
+mod loss {
+    use super::*;
+
+    #[divan::bench(args = LOSSES)]
+    fn fused(bencher: Bencher, loss: Which) {
+        let (loss, y_true, y_pred) = loss.with_data();
+        bencher.bench(|| {
+            let both = loss.losses_and_gradient(&y_true, &y_pred).unwrap();
+            black_box(both.expect("the loss has a gradient of its own"))
+        });
+    }
+
+    #[divan::bench(args = LOSSES)]
+    fn plain(bencher: Bencher, loss: Which) {
+        let (loss, y_true, y_pred) = loss.with_data();
+        let y_pred = Var::from_tensor(&y_pred).unwrap();
+        bencher.bench(|| {
+            let losses = loss.call(&y_true, &y_pred).unwrap();
+            black_box(losses.sum_all().unwrap().backward().unwrap())
+        });
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Sgd,
+    Momentum,
+    Nesterov,
+    Adam,
+}
+
+const RULES: [Rule; 4] = [Rule::Sgd, Rule::Momentum, Rule::Nesterov, Rule::Adam];
+
+impl Rule {
+    fn optimizer(self) -> Box<dyn Optimizer> {
+        match self {
+            Self::Sgd => Sgd::new(0.01).into(),
+            Self::Momentum => Sgd::new(0.01).momentum(0.9).into(),
+            Self::Nesterov => Sgd::new(0.01).momentum(0.9).nesterov(true).into(),
+            Self::Adam => Adam::new(0.001).into(),
+        }
+    }
+}
+
+/// The update of the walkthrough's first kernel by a gradient that is given, on one thread.
+#[divan::bench_group(sample_count = 50)]
+mod optimizer {
+    use super::*;
+
+    const KERNEL: [usize; 2] = [784, 128];
+
+    #[divan::bench(args = RULES)]
+    fn fused(bencher: Bencher, rule: Rule) {
+        let optimizer = rule.optimizer();
+        let rule = optimizer.elementwise().expect("the rule works on parts");
+        let flat = |name| -> Vec<f32> {
+            let numbers = numbers(&KERNEL, name).flatten_all().unwrap();
+            numbers.to_vec1().unwrap()
+        };
+        let (mut weight, gradient) = (flat("weight"), flat("gradient"));
+        let mut slots = vec![vec![0.0; weight.len()]; optimizer.slots().len()];
+        bencher
+            .counter(ItemsCount::new(weight.len()))
+            .bench_local(|| {
+                let mut slots: Vec<&mut [f32]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
+                rule.update_part(1, &mut weight, &gradient, &mut slots);
+                black_box(&mut weight);
+            });
+    }
+
+    #[divan::bench(args = RULES)]
+    fn plain(bencher: Bencher, rule: Rule) {
+        let optimizer = rule.optimizer();
+        let weight = Var::from_tensor(&numbers(&KERNEL, "weight")).unwrap();
+        let gradient = numbers(&KERNEL, "gradient");
+        let slot = |_: &&str| Var::zeros(&KERNEL, DType::F32, &Device::Cpu).unwrap();
+        let slots: Vec<Var> = optimizer.slots().iter().map(slot).collect();
+        bencher
+            .counter(ItemsCount::new(weight.elem_count()))
+            .bench(|| optimizer.update(1, &weight, &gradient, &slots).unwrap());
+    }
+}
+
+/// Inputs of 784 features: bytes, with the factor that makes them 0 to 1.
+#[derive(Debug, Clone, Copy)]
+enum Samples {
+    Dense,
+    MostlyZero,
+}
+
+const LAYERS: [(Samples, usize); 4] = [
+    (Samples::Dense, 64),
+    (Samples::MostlyZero, 64),
+    (Samples::Dense, 256),
+    (Samples::MostlyZero, 256),
+];
+
+impl Samples {
+    fn numbers(self, count: usize) -> Tensor {
+        let bytes = match self {
+            Self::Dense => noise(count),
+            Self::MostlyZero => images(count),
+        };
+        (bytes.to_dtype(DType::F32).unwrap() / 255.0).unwrap()
+    }
+}
+
+/// A dense layer of 128 units with relu.
+#[divan::bench_group(sample_count = 50)]
+mod dense {
+    use super::*;
+
+    fn model() -> Sequential {
+        let mut model = Sequential::new()
+            .seed(1)
+            .add(Input::new(784))
+            .add(Dense::new(128).activation(Relu))
+            .build(&Device::Cpu)
+            .unwrap();
+        let optimizer = Sgd::new(1e-4).momentum(0.9);
+        model
+            .compile(optimizer, MeanSquaredError::new(), ())
+            .unwrap();
+        model
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn forward_fused(bencher: Bencher, (samples, count): (Samples, usize)) {
+        let (x, model) = (samples.numbers(count), model());
+        bencher.counter(ItemsCount::new(count)).bench(|| {
+            let options = Predict::new().batch_size(count).verbose(0);
+            black_box(model.predict_with(&x, options).unwrap())
+        });
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn forward_plain(bencher: Bencher, (samples, count): (Samples, usize)) {
+        let (x, model) = (samples.numbers(count), model());
+        let weight = |path| model.weight(path).unwrap();
+        let (kernel, bias) = (weight("dense/kernel"), weight("dense/bias"));
+        let forward = || {
+            let z = x.matmul(&kernel)?.broadcast_add(&bias)?;
+            Relu.call(&z)
+        };
+        bencher
+            .counter(ItemsCount::new(count))
+            .bench(|| black_box(forward().unwrap()));
+    }
+
+    /// Outputs, mean squared error, gradients and update.
+    #[divan::bench(args = LAYERS)]
+    fn step_fused(bencher: Bencher, (samples, count): (Samples, usize)) {
+        let (x, mut model) = (samples.numbers(count), model());
+        let y = numbers(&[count, 128], "y");
+        // Ten steps: before and after them `fit` copies and looks through the weights.
+        let bench = bencher.counter(ItemsCount::new(10 * count));
+        bench.bench_local(|| {
+            let options = Fit::new().epochs(10).batch_size(count).verbose(0);
+            black_box(model.fit(&x, &y, options).unwrap())
+        });
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn step_plain(bencher: Bencher, (samples, count): (Samples, usize)) {
+        let (x, model) = (samples.numbers(count), model());
+        let y = numbers(&[count, 128], "y");
+        let weight = |path| Var::from_tensor(&model.weight(path).unwrap()).unwrap();
+        let weights = [weight("dense/kernel"), weight("dense/bias")];
+        let optimizer = Sgd::new(1e-4).momentum(0.9);
+        let slots = weights
+            .each_ref()
+            .map(|weight| [Var::from_tensor(&weight.zeros_like().unwrap()).unwrap()]);
+        let step = || -> candle_keras::Result<()> {
+            let z = x.matmul(&weights[0])?.broadcast_add(&weights[1])?;
+            let error = (Relu.call(&z)? - &y)?;
+            let gradients = error.sqr()?.mean_all()?.backward()?;
+            for (weight, slots) in weights.iter().zip(&slots) {
+                let gradient = gradients.get(weight).expect("the loss depends on it");
+                optimizer.update(1, weight, gradient, slots)?;
+            }
+            Ok(())
+        };
+        bencher.counter(ItemsCount::new(10 * count)).bench(|| {
+            for _ in 0..10 {
+                step().unwrap();
+            }
+        });
+    }
+}
