@@ -42,7 +42,7 @@ const KEPT: u32 = 50;
 
 /// Steps that take so long are done on all threads without a trial: what cores exchange in them takes
 /// far less, and on many cores even a few steps alone would be felt.
-const LONG: Duration = Duration::from_millis(1);
+const LONG: Duration = Duration::from_millis(3);
 
 impl Pace {
     /// Does a step.
@@ -105,7 +105,7 @@ mod tests {
         assert!(alone_in(500, 300) > 2880);
         assert!(alone_in(300, 500) < 120);
         // Long steps are not tried alone, even where that were faster.
-        assert_eq!(alone_in(1500, 1400), 0);
+        assert_eq!(alone_in(3500, 3400), 0);
     }
 
     #[test]
