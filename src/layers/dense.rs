@@ -2,7 +2,7 @@ use super::{Backward, Deferred, Forward, Gradients, Layer, Pass};
 use crate::{
     Error, Result,
     activations::ActivationFunction,
-    error::batched,
+    error::{batched, tuple},
     initializers::{GlorotUniform, Initializer, Zeros},
     ops::{self, Gradient},
     weights::WeightBuilder,
@@ -182,6 +182,15 @@ impl Dense {
     fn before_activation(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
         let x = step.inputs.flatten_to(D::Minus2)?; // (batch·.., features)
         let g = gradient.flatten_to(D::Minus2)?.contiguous()?; // (batch·.., units)
+        if g.dims() != [x.dim(0)?, self.units] {
+            // Reached by a layer of the user's own that passes its gradient on to a Dense.
+            return Err(Error::argument(
+                "gradient",
+                format!("the outputs' shape {}", tuple(step.outputs.dims())),
+                tuple(gradient.dims()),
+                "give one number for each output",
+            ));
+        }
         if step.without_activation {
             return Ok((x, g));
         }
