@@ -387,6 +387,52 @@ fn gradients_that_are_asked_for_stay_as_they_were() {
     assert_eq!(flat(&gradients[0].1), [2.0]);
 }
 
+/// A Dense that is given the gradient of one sample less than it had.
+#[derive(Debug)]
+struct OneLess(Dense);
+
+impl Layer for OneLess {
+    fn class_name(&self) -> &str {
+        "OneLess"
+    }
+    fn build(&mut self, shape: &[usize], weights: &mut WeightBuilder<'_>) -> Result<()> {
+        self.0.build(shape, weights)
+    }
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        self.0.output_shape(shape)
+    }
+    fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+        self.0.forward(inputs, pass)
+    }
+    fn backward(&self) -> Option<&dyn Backward> {
+        Some(self)
+    }
+}
+
+impl Backward for OneLess {
+    fn gradients(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<Gradients> {
+        let less = gradient.narrow(0, 1, gradient.dim(0)? - 1)?;
+        let dense: &dyn Backward = self.0.backward().unwrap();
+        dense.gradients(step, &less)
+    }
+}
+
+#[test]
+fn a_gradient_of_too_few_samples_that_reaches_a_dense_is_an_error() {
+    let mut model = Sequential::new()
+        .add(Input::new(3))
+        .add(OneLess(Dense::new(2)))
+        .build(&Device::Cpu)
+        .unwrap();
+    model
+        .compile(Sgd::new(0.1), MeanSquaredError::new(), ())
+        .unwrap();
+    let (x, y) = (numbers(&[4, 3], "x"), numbers(&[4, 2], "y"));
+    let error = model.fit(&x, &y, quiet()).unwrap_err().to_string();
+    assert!(error.contains("`gradient`"), "{error}");
+    assert!(error.contains("(4, 2), got (3, 2)"), "{error}");
+}
+
 #[test]
 fn both_ways_to_a_gradient_train_alike() {
     // The same layer with candle's gradient and with its own, from the same weights.
