@@ -12,10 +12,12 @@ mod common;
 use candle_core::Var;
 use candle_keras::{
     activations::ActivationFunction,
-    layers::{Forward, Layer},
+    layers::{BatchNormalization, Forward, Layer},
     losses::Loss,
-    optimizers::Optimizer,
+    optimizers::{Optimizer, Slot, Step},
     prelude::*,
+    seed::Stream,
+    weights::Weight,
 };
 use common::{classes, images, noise, numbers};
 use divan::{Bencher, counter::ItemsCount};
@@ -194,21 +196,33 @@ mod optimizer {
 
     const KERNEL: [usize; 2] = [784, 128];
 
+    const STEP: Step = Step {
+        number: 1,
+        learning_rate: 1e-3,
+    };
+
+    fn kernel() -> Weight {
+        Weight::new("dense/kernel", &numbers(&KERNEL, "weight")).unwrap()
+    }
+
     #[divan::bench(args = RULES)]
     fn fused(bencher: Bencher, rule: Rule) {
         let optimizer = rule.optimizer();
-        let rule = optimizer.elementwise().expect("the rule works on parts");
+        let rule = optimizer
+            .elementwise(STEP)
+            .expect("the rule works on parts");
         let flat = |name| -> Vec<f32> {
             let numbers = numbers(&KERNEL, name).flatten_all().unwrap();
             numbers.to_vec1().unwrap()
         };
         let (mut weight, gradient) = (flat("weight"), flat("gradient"));
-        let mut slots = vec![vec![0.0; weight.len()]; optimizer.slots().len()];
+        let count = optimizer.slots(&kernel()).len();
+        let mut slots = vec![vec![0.0; weight.len()]; count];
         bencher
             .counter(ItemsCount::new(weight.len()))
             .bench_local(|| {
                 let mut slots: Vec<&mut [f32]> = slots.iter_mut().map(Vec::as_mut_slice).collect();
-                rule.update_part(1, &mut weight, &gradient, &mut slots);
+                rule(&mut weight, &gradient, &mut slots);
                 black_box(&mut weight);
             });
     }
@@ -216,13 +230,13 @@ mod optimizer {
     #[divan::bench(args = RULES)]
     fn plain(bencher: Bencher, rule: Rule) {
         let optimizer = rule.optimizer();
-        let weight = Var::from_tensor(&numbers(&KERNEL, "weight")).unwrap();
+        let weight = kernel();
         let gradient = numbers(&KERNEL, "gradient");
-        let slot = |_: &&str| Var::zeros(&KERNEL, DType::F32, &Device::Cpu).unwrap();
-        let slots: Vec<Var> = optimizer.slots().iter().map(slot).collect();
+        let slot = |_: Slot| Var::zeros(&KERNEL, DType::F32, &Device::Cpu).unwrap();
+        let slots: Vec<Var> = optimizer.slots(&weight).into_iter().map(slot).collect();
         bencher
-            .counter(ItemsCount::new(weight.elem_count()))
-            .bench(|| optimizer.update(1, &weight, &gradient, &slots).unwrap());
+            .counter(ItemsCount::new(weight.count()))
+            .bench(|| optimizer.update(STEP, &weight, &gradient, &slots).unwrap());
     }
 }
 
@@ -309,19 +323,25 @@ mod dense {
     fn step_plain(bencher: Bencher, (samples, count): (Samples, usize)) {
         let (x, model) = (samples.numbers(count), model());
         let y = numbers(&[count, 128], "y");
-        let weight = |path| Var::from_tensor(&model.weight(path).unwrap()).unwrap();
+        let weight = |path| Weight::new(path, &model.weight(path).unwrap()).unwrap();
         let weights = [weight("dense/kernel"), weight("dense/bias")];
         let optimizer = Sgd::new(1e-4).momentum(0.9);
         let slots = weights
             .each_ref()
-            .map(|weight| [Var::from_tensor(&weight.zeros_like().unwrap()).unwrap()]);
+            .map(|weight| [Var::from_tensor(&weight.value().zeros_like().unwrap()).unwrap()]);
+        let number = Step {
+            number: 1,
+            learning_rate: 1e-4,
+        };
         let step = || -> candle_keras::Result<()> {
-            let z = x.matmul(&weights[0])?.broadcast_add(&weights[1])?;
+            let [kernel, bias] = weights.each_ref().map(|weight| weight.variable());
+            let z = x.matmul(kernel)?.broadcast_add(bias)?;
             let error = (Relu.call(&z)? - &y)?;
             let gradients = error.sqr()?.mean_all()?.backward()?;
             for (weight, slots) in weights.iter().zip(&slots) {
-                let gradient = gradients.get(weight).expect("the loss depends on it");
-                optimizer.update(1, weight, gradient, slots)?;
+                let gradient = gradients.get(weight.variable());
+                let gradient = gradient.expect("the loss depends on it");
+                optimizer.update(number, weight, gradient, slots)?;
             }
             Ok(())
         };
@@ -330,5 +350,100 @@ mod dense {
                 step().unwrap();
             }
         });
+    }
+}
+
+/// Rows of channels: the walkthrough's hidden layer, a wider one, and an image's pixels.
+const CHANNELS: [[usize; 2]; 3] = [[64, 128], [1024, 256], [16384, 16]];
+
+/// A training step's outputs and gradients of two batch normalizations, of which the second gives the
+/// first its gradient.
+#[divan::bench_group(sample_count = 50)]
+mod batch_normalization {
+    use super::*;
+
+    #[divan::bench(args = CHANNELS)]
+    fn fused(bencher: Bencher, dims: [usize; 2]) {
+        let (x, y) = (numbers(&dims, "x"), numbers(&dims, "y"));
+        let mut model = Sequential::new()
+            .add(Input::new(dims[1]))
+            .add(BatchNormalization::new())
+            .add(BatchNormalization::new())
+            .build(&Device::Cpu)
+            .unwrap();
+        model
+            .compile(Sgd::new(0.1), MeanSquaredError::new(), ())
+            .unwrap();
+        bencher
+            .counter(ItemsCount::new(2 * x.elem_count()))
+            .bench_local(|| black_box(model.gradients(&x, &y).unwrap()));
+    }
+
+    #[divan::bench(args = CHANNELS)]
+    fn plain(bencher: Bencher, dims: [usize; 2]) {
+        let (x, y) = (numbers(&dims, "x"), numbers(&dims, "y"));
+        let weights = [1f32, 0.0, 1.0, 0.0].map(|value| {
+            let weight = Tensor::full(value, dims[1], &Device::Cpu).unwrap();
+            Var::from_tensor(&weight).unwrap()
+        });
+        let normalize = |x: &Tensor, gamma: &Var, beta: &Var| {
+            let distances = x.broadcast_sub(&x.mean(0)?)?;
+            let root = (distances.sqr()?.mean(0)? + 1e-3)?.sqrt()?;
+            let normalized = distances.broadcast_div(&root)?;
+            normalized.broadcast_mul(gamma)?.broadcast_add(beta)
+        };
+        let step = || -> candle_keras::Result<_> {
+            let [gamma, beta, next_gamma, next_beta] = &weights;
+            let hidden = normalize(&x, gamma, beta)?;
+            let error = (normalize(&hidden, next_gamma, next_beta)? - &y)?;
+            Ok(error.sqr()?.mean_all()?.backward()?)
+        };
+        bencher
+            .counter(ItemsCount::new(2 * x.elem_count()))
+            .bench_local(|| black_box(step().unwrap()));
+    }
+}
+
+/// A dropout's outputs in a training step, with their mean squared error.
+#[divan::bench_group(sample_count = 50)]
+mod dropout {
+    use super::*;
+
+    #[divan::bench(args = CHANNELS)]
+    fn fused(bencher: Bencher, dims: [usize; 2]) {
+        let x = numbers(&dims, "x");
+        let mut model = Sequential::new()
+            .seed(1)
+            .add(Input::new(dims[1]))
+            .add(Dropout::new(0.1))
+            .build(&Device::Cpu)
+            .unwrap();
+        model
+            .compile(Sgd::new(0.1), MeanSquaredError::new(), ())
+            .unwrap();
+        bencher
+            .counter(ItemsCount::new(x.elem_count()))
+            .bench_local(|| black_box(model.gradients(&x, &x).unwrap()));
+    }
+
+    #[divan::bench(args = CHANNELS)]
+    fn plain(bencher: Bencher, dims: [usize; 2]) {
+        let x = numbers(&dims, "x");
+        let step = || -> candle_keras::Result<_> {
+            let mut stream = Stream::new(1, "dropout", 0);
+            let mut factor = || {
+                if stream.uniform() < 0.1 {
+                    0.0
+                } else {
+                    1.0 / 0.9
+                }
+            };
+            let mask: Vec<f32> = (0..x.elem_count()).map(|_| factor()).collect();
+            let y = (&x * Tensor::from_vec(mask, &dims[..], &Device::Cpu)?)?;
+            Ok((y - &x)?.sqr()?.mean_all()?)
+        };
+        bencher
+            .counter(ItemsCount::new(x.elem_count()))
+            .bench_local(|| black_box(step().unwrap()));
     }
 }

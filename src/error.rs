@@ -243,6 +243,17 @@ pub enum Error {
         error: std::io::Error,
     },
 
+    /// A file of a model that does not fit.
+    #[error("{}: {problem}: {advice}", path.display())]
+    SavedFile {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
     /// A device that is not there.
     #[error("device `{name}`: {problem}: {advice}")]
     Device {

@@ -41,8 +41,11 @@
 //!   the options, [`History`] and [`Logs`] what comes back.
 //! - [`Data`]: samples that stay bytes until a batch is gathered. Wherever samples or targets are
 //!   asked for, a `&Tensor` does as well.
-//! - [`layers`], [`activations`], [`initializers`], [`losses`], [`metrics`], [`optimizers`],
-//!   [`callbacks`]: the parts, each module with the trait for parts of your own.
+//! - [`layers`], [`activations`], [`initializers`], [`regularizers`], [`constraints`], [`losses`],
+//!   [`metrics`], [`optimizers`] with their [`schedules`](optimizers::schedules), [`callbacks`]: the
+//!   parts, each module with the trait for parts of your own. [`catalogue`] lists all classes.
+//! - [`Batch`] and [`batches`]: data from a stream.
+//! - [`extending`]: a layer, a loss, a metric, an optimizer and a callback of your own.
 //! - [`datasets`]: MNIST, Fashion-MNIST, and digits that are always there.
 //! - [`device()`]: a device by name, with an error that says what to do.
 //!
@@ -56,11 +59,16 @@
 #![deny(missing_docs, unsafe_code)]
 
 pub mod activations;
+mod axes;
 pub mod callbacks;
+mod config;
+pub mod constraints;
 mod data;
 pub mod datasets;
 mod device;
 mod error;
+#[doc = include_str!("../docs/extending.md")]
+pub mod extending {}
 pub mod initializers;
 pub mod layers;
 pub mod losses;
@@ -68,31 +76,60 @@ pub mod metrics;
 mod model;
 mod ops;
 pub mod optimizers;
+pub mod regularizers;
+mod saving;
 pub mod seed;
 mod training;
 pub mod weights;
 
+pub use axes::Axes;
 pub use candle_core;
 pub use candle_nn;
+pub use config::{Config, catalogue};
 pub use data::Data;
 pub use datasets::to_categorical;
 pub use device::device;
 pub use error::{Error, Result};
-pub use model::{Predict, Sequential, Summary};
-pub use training::{Evaluate, Fit, History, Logs};
+pub use model::{LayerInModel, Predict, Sequential, Summary};
+pub use training::{Batch, BatchSource, Evaluate, Fit, History, Logs, OnBatch, batches};
 
-/// All that a program of the usual kind needs: `use candle_keras::prelude::*`. The traits for parts
-/// of your own, and the initializers, are in the crate's modules.
+/// All that a program of the usual kind needs: `use candle_keras::prelude::*`.
+///
+/// Of parts of one name, the activation is here and the layer is `layers::Softmax`, the loss is here
+/// and the metric is `metrics::MeanSquaredError`. The traits for parts of your own are in the modules.
 pub mod prelude {
-    pub use crate::activations::{Elu, LeakyRelu, Linear, Relu, Sigmoid, Softmax, Tanh};
-    pub use crate::datasets::{self, to_categorical};
-    pub use crate::layers::{Activation, Dense, Dropout, Flatten, Input};
-    pub use crate::losses::{
-        BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError,
-        SparseCategoricalCrossentropy,
+    pub use crate::activations::{
+        Celu, Elu, Exponential, Gelu, Glu, HardShrink, HardSigmoid, HardSilu, HardTanh, LeakyRelu,
+        Linear, LogSigmoid, LogSoftmax, Mish, Relu, Relu6, ReluWith, Selu, Sigmoid, Silu,
+        SoftShrink, Softmax, Softplus, Softsign, SparsePlus, SparseSigmoid, Sparsemax, Squareplus,
+        Tanh, TanhShrink, Threshold,
     };
-    pub use crate::metrics::Accuracy;
-    pub use crate::optimizers::{Adam, Sgd};
-    pub use crate::{Data, Evaluate, Fit, History, Logs, Predict, Sequential};
+    pub use crate::callbacks::{
+        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
+        ReduceLROnPlateau, TerminateOnNaN,
+    };
+    pub use crate::datasets::{self, to_categorical};
+    pub use crate::layers::{
+        Activation, ActivityRegularization, AlphaDropout, BatchNormalization, Dense, Dropout, ELU,
+        Embedding, Flatten, GaussianDropout, GaussianNoise, GroupNormalization, Input,
+        LayerNormalization, LeakyReLU, Normalization, PReLU, Permute, RMSNormalization, ReLU,
+        RepeatVector, Rescaling, Reshape, UnitNormalization,
+    };
+    pub use crate::losses::{
+        BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy,
+        CategoricalFocalCrossentropy, CategoricalHinge, CosineSimilarity, Dice, Hinge, Huber,
+        KLDivergence, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+        MeanSquaredLogarithmicError, Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
+    };
+    pub use crate::metrics::{Accuracy, Weighted};
+    pub use crate::optimizers::{
+        Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop,
+        Sgd,
+    };
+    pub use crate::regularizers;
+    pub use crate::{
+        Batch, Data, Evaluate, Fit, History, Logs, OnBatch, Predict, Sequential, batches,
+    };
+    pub use crate::{callbacks, constraints, initializers, layers, losses, metrics, optimizers};
     pub use candle_core::{DType, Device, Tensor};
 }

@@ -34,6 +34,30 @@ impl Stream {
         (self.0.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
+    /// Random bits, 32 in each: those of `uniform` are the upper 24.
+    pub(crate) fn fill(&mut self, bits: &mut [u32]) {
+        let mut bytes = [0; 1024];
+        for bits in bits.chunks_mut(bytes.len() / 4) {
+            let bytes = &mut bytes[..4 * bits.len()];
+            self.0.fill_bytes(bytes);
+            for (bits, bytes) in bits.iter_mut().zip(bytes.as_chunks().0) {
+                *bits = u32::from_le_bytes(*bytes);
+            }
+        }
+    }
+
+    /// How many of the 2²⁴ numbers that `uniform` gives are below `limit`.
+    pub(crate) fn uniform_below(limit: f32) -> u32 {
+        (limit * 16_777_216.0).ceil() as u32
+    }
+
+    /// The stream after `count` more numbers of `uniform`, or of `fill`.
+    pub(crate) fn at(&self, count: usize) -> Self {
+        let mut stream = self.clone();
+        stream.0.set_word_pos(self.0.get_word_pos() + count as u128);
+        stream
+    }
+
     /// A number from the normal distribution of mean 0 and standard deviation 1.
     pub fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
@@ -113,6 +137,33 @@ mod tests {
                 .enumerate()
                 .all(|(index, value)| index as u32 == *value)
         );
+    }
+
+    #[test]
+    fn bits_drawn_at_once_and_from_anywhere_are_those_of_single_numbers() {
+        let mut single = Stream::new(7, "test", 0);
+        single.uniform();
+        let start = single.clone();
+        let expected: Vec<f32> = (0..1000).map(|_| single.uniform()).collect();
+        for skipped in [0, 1, 63, 64, 300] {
+            let mut bits = vec![0; 1000 - skipped];
+            let mut stream = start.at(skipped);
+            stream.fill(&mut bits[..5]);
+            stream.fill(&mut bits[5..]);
+            let numbers = bits.iter().map(|bits| (bits >> 8) as f32 / 16_777_216.0);
+            assert!(numbers.eq(expected[skipped..].iter().copied()), "{skipped}");
+        }
+        for limit in [0.0, 1e-9, 0.1, 0.25, 0.5, 0.9, 1.0] {
+            let whole = (limit * 16_777_216.0) as u32;
+            for number in whole.saturating_sub(2)..=(whole + 2).min((1 << 24) - 1) {
+                let below = (number as f32 / 16_777_216.0) < limit;
+                assert_eq!(
+                    number < Stream::uniform_below(limit),
+                    below,
+                    "{number}, {limit}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A layer's weights, named and in order.
 
 use crate::{
-    Error, Result, error::tuple, initializers::Initializer, ops::all_finite, seed::Stream,
+    Error, Result, constraints::Constraint, error::known, error::tuple, initializers::Initializer,
+    ops::all_finite, regularizers::Regularizer, seed::Stream,
 };
 use candle_core::{DType, Device, Tensor, Var};
+use std::sync::Arc;
 
 /// One weight: a tensor that a layer keeps from step to step.
 #[derive(Debug, Clone)]
@@ -12,10 +14,33 @@ pub struct Weight {
     path: String,
     variable: Var,
     value: Tensor,
-    trainable: bool,
+    /// Whether it is one that training changes, unless its layer is frozen.
+    learns: bool,
+    frozen: bool,
+    regularizer: Option<Arc<dyn Regularizer>>,
+    constraint: Option<Arc<dyn Constraint>>,
 }
 
 impl Weight {
+    /// A weight by itself, for [`Optimization`](crate::optimizers::Optimization) without a model.
+    /// Its name is what follows the last `/` of `path`.
+    ///
+    /// # Errors
+    /// When candle cannot allocate.
+    pub fn new(path: &str, values: &Tensor) -> Result<Self> {
+        let variable = Var::from_tensor(&values.force_contiguous()?)?;
+        Ok(Self {
+            name: path.rsplit('/').next().unwrap_or_default().to_string(),
+            path: path.to_string(),
+            value: variable.as_detached_tensor(),
+            variable,
+            learns: true,
+            frozen: false,
+            regularizer: None,
+            constraint: None,
+        })
+    }
+
     /// Its name within the layer: `kernel`.
     pub fn name(&self) -> &str {
         &self.name
@@ -28,7 +53,28 @@ impl Weight {
 
     /// Whether training changes it.
     pub fn trainable(&self) -> bool {
-        self.trainable
+        self.learns && !self.frozen
+    }
+
+    /// Whether training changes it where its layer is not frozen.
+    pub(crate) fn learns(&self) -> bool {
+        self.learns
+    }
+
+    /// Keeps training from changing it, or lets it again.
+    pub(crate) fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// What it adds to the loss, where it is trained.
+    pub(crate) fn regularizer(&self) -> Option<&dyn Regularizer> {
+        let regularizer = self.regularizer.as_deref();
+        regularizer.filter(|_| self.trainable())
+    }
+
+    /// What every update brings it back to.
+    pub(crate) fn constraint(&self) -> Option<&dyn Constraint> {
+        self.constraint.as_deref()
     }
 
     /// A copy of its numbers as they are now.
@@ -44,24 +90,43 @@ impl Weight {
     /// # Errors
     /// When the shape is another, or a number is not finite.
     pub(crate) fn set(&self, values: &Tensor) -> Result<()> {
-        if values.shape() != self.value.shape() {
-            let advice = "give as many numbers as the weight has, in its shape";
-            let (expected, got) = (tuple(self.value.dims()), tuple(values.dims()));
-            return Err(Error::argument(&self.path, expected, got, advice));
-        }
-        check_finite(&self.path, values)?;
+        self.check(values)?;
+        self.replace(values)
+    }
+
+    /// The same without a look at the numbers, for which a device would be waited for.
+    ///
+    /// # Errors
+    /// When the shape is another.
+    pub(crate) fn replace(&self, values: &Tensor) -> Result<()> {
+        self.check_shape(values)?;
         let values = values.to_device(self.value.device())?;
         let values = values.to_dtype(self.value.dtype())?.force_contiguous()?;
         Ok(self.variable.set(&values.detach())?)
     }
 
+    /// An error for numbers that it cannot have.
+    pub(crate) fn check(&self, values: &Tensor) -> Result<()> {
+        self.check_shape(values)?;
+        check_finite(&self.path, values)
+    }
+
+    fn check_shape(&self, values: &Tensor) -> Result<()> {
+        if values.shape() == self.value.shape() {
+            return Ok(());
+        }
+        let advice = "give as many numbers as the weight has, in its shape";
+        let (expected, got) = (tuple(self.value.dims()), tuple(values.dims()));
+        Err(Error::argument(&self.path, expected, got, advice))
+    }
+
     /// candle's variable, which autograd tracks.
-    pub(crate) fn variable(&self) -> &Var {
+    pub fn variable(&self) -> &Var {
         &self.variable
     }
 
     /// Its numbers as they are now and will be: the tensor changes with every training step.
-    pub(crate) fn value(&self) -> &Tensor {
+    pub fn value(&self) -> &Tensor {
         &self.value
     }
 
@@ -85,8 +150,8 @@ impl WeightBuilder<'_> {
     /// A weight that training changes.
     ///
     /// # Errors
-    /// When the layer has a weight of this name, the initializer gives too few or too many
-    /// numbers, or candle cannot allocate.
+    /// When the layer has a weight of this name, the initializer does not take the shape, gives too
+    /// few or too many numbers, or candle cannot allocate.
     pub fn add(
         &mut self,
         name: &str,
@@ -109,12 +174,46 @@ impl WeightBuilder<'_> {
         self.push(name, shape, initializer, false)
     }
 
+    /// Lets a weight that was added add a penalty to the loss; none by default.
+    ///
+    /// # Errors
+    /// When there is no weight of this name.
+    pub fn regularize(
+        &mut self,
+        name: &str,
+        regularizer: Option<Arc<dyn Regularizer>>,
+    ) -> Result<()> {
+        self.find(name)?.regularizer = regularizer;
+        Ok(())
+    }
+
+    /// Has a weight that was added brought back by `constraint` after every update; by none by
+    /// default.
+    ///
+    /// # Errors
+    /// When there is no weight of this name.
+    pub fn constrain(&mut self, name: &str, constraint: Option<Arc<dyn Constraint>>) -> Result<()> {
+        self.find(name)?.constraint = constraint;
+        Ok(())
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Weight> {
+        let names = known(self.weights.iter().map(Weight::name));
+        let mut weights = self.weights.iter_mut();
+        let found = weights.find(|weight| weight.name == name);
+        found.ok_or(Error::Unknown {
+            kind: "weight of the layer",
+            name: name.to_string(),
+            known: names,
+        })
+    }
+
     fn push(
         &mut self,
         name: &str,
         shape: &[usize],
         initializer: &dyn Initializer,
-        trainable: bool,
+        learns: bool,
     ) -> Result<()> {
         if self.weights.iter().any(|weight| weight.name == name) {
             return Err(Error::argument(
@@ -127,7 +226,7 @@ impl WeightBuilder<'_> {
         let path = format!("{}/{name}", self.layer);
         check_size(&path, shape)?;
         let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
-        let values = initializer.values(shape, &mut stream);
+        let values = initializer.values(shape, &mut stream)?;
         let count = shape.iter().product::<usize>();
         if values.len() != count {
             return Err(Error::argument(
@@ -139,13 +238,9 @@ impl WeightBuilder<'_> {
         }
         let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
         check_finite(&path, &values)?;
-        let variable = Var::from_tensor(&values)?;
         self.weights.push(Weight {
-            name: name.to_string(),
-            path,
-            value: variable.as_detached_tensor(),
-            variable,
-            trainable,
+            learns,
+            ..Weight::new(&path, &values)?
         });
         Ok(())
     }

@@ -11,9 +11,9 @@ use candle_keras::{
     layers::{Backward, Forward, Gradients, Layer, Pass},
     losses::Loss,
     metrics::{Counter, Metric, RunningMean},
-    optimizers::Optimizer,
+    optimizers::{Optimizer, Settings, Slot, Step},
     prelude::*,
-    weights::WeightBuilder,
+    weights::{Weight, WeightBuilder},
 };
 use common::{assert_close, bits, flat, numbers};
 use std::sync::{Arc, Mutex};
@@ -589,7 +589,12 @@ impl Metric for GreatestError {
 struct GreatestErrorCounter(f64);
 
 impl Counter for GreatestErrorCounter {
-    fn update(&mut self, y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
+    fn update(
+        &mut self,
+        y_true: &Tensor,
+        y_pred: &Tensor,
+        _sample_weight: Option<&Tensor>,
+    ) -> Result<()> {
         let errors = flat(&(y_pred - y_true)?.abs()?);
         self.0 = errors.into_iter().fold(self.0, f64::max);
         Ok(())
@@ -616,7 +621,12 @@ impl Metric for MeanOutput {
 }
 
 impl Counter for MeanOutputCounter {
-    fn update(&mut self, _y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
+    fn update(
+        &mut self,
+        _y_true: &Tensor,
+        y_pred: &Tensor,
+        _sample_weight: Option<&Tensor>,
+    ) -> Result<()> {
         self.0.add(y_pred)
     }
     fn result(&mut self) -> Result<f64> {
@@ -677,28 +687,29 @@ fn a_loss_and_metrics_of_the_users_own_are_counted_over_all_batches() {
 /// Moves every number by the learning rate against its gradient's sign, and counts its steps in a
 /// slot.
 #[derive(Debug)]
-struct SignDescent(f64);
+struct SignDescent(Settings);
 
 impl Optimizer for SignDescent {
     fn name(&self) -> &str {
         "sign_descent"
     }
-    fn learning_rate(&self) -> f64 {
-        self.0
+    fn settings(&self) -> &Settings {
+        &self.0
     }
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.0 = learning_rate;
+    fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.0
     }
-    fn slots(&self) -> &[&str] {
-        &["steps"]
+    fn slots(&self, _weight: &Weight) -> Vec<Slot> {
+        vec![Slot::zeros("steps")]
     }
-    fn update(&self, step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()> {
+    fn update(&self, step: Step, weight: &Weight, gradient: &Tensor, slots: &[Var]) -> Result<()> {
         let steps = (slots[0].as_detached_tensor() + 1.0)?;
         slots[0].set(&steps)?;
-        assert!(flat(&steps).iter().all(|steps| *steps == step as f64));
-        assert_eq!(slots[0].dims(), weight.dims());
-        let change = (gradient.sign()? * self.0)?;
-        Ok(weight.set(&(weight.as_detached_tensor() - change)?)?)
+        let number = step.number as f64;
+        assert!(flat(&steps).iter().all(|steps| *steps == number));
+        assert_eq!(slots[0].dims(), weight.value().dims());
+        let change = (gradient.sign()? * step.learning_rate)?;
+        Ok(weight.variable().set(&(weight.value() - change)?)?)
     }
 }
 
@@ -706,7 +717,7 @@ impl Optimizer for SignDescent {
 fn an_optimizer_of_the_users_own_moves_the_weights_and_keeps_its_slots() {
     let x = numbers(&[6, 2], "x").abs().unwrap();
     let y = Tensor::zeros((6, 1), DType::F32, &Device::Cpu).unwrap();
-    let mut model = sum_of_two(SignDescent(0.125));
+    let mut model = sum_of_two(SignDescent(Settings::new(0.125)));
     model.fit(&x, &y, quiet().epochs(2).batch_size(3)).unwrap();
     // Four steps down, as all gradients are above 0.
     assert_eq!(flat(&model.weight("dense/kernel").unwrap()), [0.5, 0.5]);
@@ -774,10 +785,13 @@ fn an_initializer_of_the_users_own_fills_a_weight_in_row_major_order() {
     #[derive(Debug)]
     struct Counting;
     impl Initializer for Counting {
-        fn values(&self, shape: &[usize], _: &mut candle_keras::seed::Stream) -> Vec<f32> {
-            (0..shape.iter().product())
-                .map(|index: usize| index as f32)
-                .collect()
+        fn values(
+            &self,
+            shape: &[usize],
+            _: &mut candle_keras::seed::Stream,
+        ) -> candle_keras::Result<Vec<f32>> {
+            let indices = 0..shape.iter().product();
+            Ok(indices.map(|index: usize| index as f32).collect())
         }
     }
     let model = Sequential::new()

@@ -195,8 +195,12 @@ fn an_initializer_that_gives_too_few_numbers_is_named() {
     #[derive(Debug)]
     struct Two;
     impl Initializer for Two {
-        fn values(&self, _shape: &[usize], _stream: &mut seed::Stream) -> Vec<f32> {
-            vec![0.0; 2]
+        fn values(
+            &self,
+            _shape: &[usize],
+            _stream: &mut seed::Stream,
+        ) -> candle_keras::Result<Vec<f32>> {
+            Ok(vec![0.0; 2])
         }
     }
     assert_eq!(
@@ -394,7 +398,7 @@ fn a_label_that_is_no_class_is_shown_with_its_sample() {
     };
     let expected = |sample: usize, label: &str| {
         format!(
-            "y: sample {sample} has label {label}, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
+            "loss `sparse_categorical_crossentropy`: y: sample {sample} has label {label}, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
         )
     };
     assert_eq!(error([0.0, 1.0, 3.0, 2.0]), expected(2, "3"));
@@ -416,31 +420,35 @@ fn targets_of_another_shape_get_the_advice_that_mends_them() {
     let one_hot = "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels";
     assert_eq!(
         error(CategoricalCrossentropy::new().into(), &labels(8, 3)),
-        format!("`y`: expected shape (n, 3), got (8,): {one_hot}")
+        format!("loss `categorical_crossentropy`: `y`: expected shape (n, 3), got (8,): {one_hot}")
     );
     assert_eq!(
         error(
             CategoricalCrossentropy::new().into(),
             &numbers(&[8, 4], "y")
         ),
-        "`y`: expected shape (n, 3), got (8, 4): targets have 4 classes and the last layer 3 units: make them equal"
+        "loss `categorical_crossentropy`: `y`: expected shape (n, 3), got (8, 4): targets have 4 classes and the last layer 3 units: make them equal"
     );
     assert_eq!(
         error(
             SparseCategoricalCrossentropy::new().into(),
             &numbers(&[8, 3], "y")
         ),
-        "`y`: expected shape (n,), got (8, 3): targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets"
+        "loss `sparse_categorical_crossentropy`: `y`: expected shape (n,), got (8, 3): targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets"
     );
     let numbers_of_targets =
         "give a target for every output, or the last layer as many units as a target has numbers";
     assert_eq!(
         error(MeanSquaredError::new().into(), &numbers(&[8], "y")),
-        format!("`y`: expected shape (n, 3), got (8,): {numbers_of_targets}")
+        format!(
+            "loss `mean_squared_error`: `y`: expected shape (n, 3), got (8,): {numbers_of_targets}"
+        )
     );
     assert_eq!(
         error(BinaryCrossentropy::new().into(), &numbers(&[8, 1], "y")),
-        format!("`y`: expected shape (n, 3), got (8, 1): {numbers_of_targets}")
+        format!(
+            "loss `binary_crossentropy`: `y`: expected shape (n, 3), got (8, 1): {numbers_of_targets}"
+        )
     );
 }
 
@@ -516,7 +524,7 @@ fn an_error_in_the_validation_data_says_that_it_is_there() {
     );
     assert_eq!(
         error(&numbers(&[9, 4], "x"), &labels(9, 9)),
-        "validation_data: y: sample 1 has label 7, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
+        "validation_data: loss `sparse_categorical_crossentropy`: y: sample 1 has label 7, expected a whole number from 0 to 2: the model's output has 3 columns, so give its last layer a unit for each class, or mend the labels, which count from 0"
     );
 }
 
@@ -732,9 +740,11 @@ fn outputs_without_an_axis_are_predicted_and_refused_by_every_loss() {
             .build(&Device::Cpu)
             .unwrap();
         assert_eq!(model.predict(&x).unwrap().dims(), [8]);
+        let name = loss.name().to_string();
         model.compile(Sgd::new(0.1), loss, [Accuracy]).unwrap();
         for y in [&y, &y.unsqueeze(1).unwrap()] {
-            let expected = "`outputs`: expected an axis after that of the samples, got (n,): end the model with a layer whose outputs have one, such as Dense";
+            let expected = "`: `outputs`: expected an axis after that of the samples, got (n,): end the model with a layer whose outputs have one, such as Dense";
+            let expected = format!("loss `{name}{expected}");
             assert_eq!(text(model.fit(&x, y, quiet())), expected);
             assert_eq!(text(model.evaluate(&x, y)), expected);
         }

@@ -3,14 +3,15 @@
 
 mod common;
 
-use candle_core::{D, Var};
+use candle_core::D;
 use candle_keras::{
     Result,
     activations::ActivationFunction,
     losses::Loss,
-    optimizers::{Optimizer, Sgd},
+    optimizers::{Optimization, Optimizer, Sgd},
     prelude::*,
     seed::Stream,
+    weights::Weight,
 };
 use common::{flat, labels};
 
@@ -299,30 +300,24 @@ fn a_training_step_changes_every_weight_as_the_plain_update_does() {
             let what = format!("{rule:?}, {widths:?}, batch {batch}, {zeros} of it 0");
             let mut model = classifier(widths, make(), DType::F32);
             // The same weights with slots of their own, in f64.
-            let variable = |tensor: &Tensor| Var::from_tensor(&wide(tensor)).unwrap();
-            let plain: Vec<(Var, Vec<Var>)> = model
+            let plain: Vec<Weight> = model
                 .weights()
-                .map(|weight| {
-                    let weight = variable(&weight.copy().unwrap());
-                    let slots = rule.slots().iter();
-                    let slots = slots.map(|_| variable(&weight.zeros_like().unwrap()));
-                    let slots = slots.collect();
-                    (weight, slots)
-                })
+                .map(|weight| Weight::new(weight.path(), &wide(weight.value())).unwrap())
                 .collect();
+            let mut optimization = Optimization::new(make(), &plain).unwrap();
             for step in 1..=4 {
                 let x = draw.numbers(&[batch, widths[0]], zeros);
                 let y = labels(batch, widths[2]);
                 let gradients = model.gradients(&x, &y).unwrap();
                 let options = Fit::new().batch_size(batch).shuffle(false).verbose(0);
                 model.fit(&x, &y, options).unwrap();
-                assert_eq!(gradients.len(), plain.len());
-                let updates = gradients.iter().zip(&plain).zip(model.weights());
-                for (((path, gradient), (weight, slots)), fused) in updates {
-                    rule.update(step, weight, &wide(gradient), slots).unwrap();
+                let wide = gradients.iter().map(|(_, gradient)| wide(gradient));
+                optimization.apply(&plain, wide.collect()).unwrap();
+                for (weight, fused) in plain.iter().zip(model.weights()) {
+                    let (path, weight) = (weight.path(), weight.value());
                     // Some ten roundings a step, of a weight and of steps up to 1 that follow from
                     // the same gradients.
-                    let sizes = (weight.as_tensor().abs().unwrap() + 1.0).unwrap();
+                    let sizes = (weight.abs().unwrap() + 1.0).unwrap();
                     let allowed = (sizes * (step as f64 * ROUNDING)).unwrap();
                     let what = format!("{what}, {path} after step {step}");
                     assert_within(&what, &fused.copy().unwrap(), weight, &allowed);

@@ -96,10 +96,16 @@ impl Callback for Calls {
         let logs = names(&model.running_logs()?);
         self.note(format!("train_batch_end {batch}: {logs}"))
     }
-    fn on_test_begin(&mut self, _model: &mut Sequential) -> Result<()> {
+    fn on_test_begin(&mut self, _model: &Sequential) -> Result<()> {
         self.note("test_begin")
     }
-    fn on_test_end(&mut self, logs: &Logs, _model: &mut Sequential) -> Result<()> {
+    fn on_test_batch_begin(&mut self, batch: usize, _model: &Sequential) -> Result<()> {
+        self.note(format!("test_batch_begin {batch}"))
+    }
+    fn on_test_batch_end(&mut self, batch: usize, _model: &Sequential) -> Result<()> {
+        self.note(format!("test_batch_end {batch}"))
+    }
+    fn on_test_end(&mut self, logs: &Logs, _model: &Sequential) -> Result<()> {
         self.note(format!("test_end: {}", names(logs)))
     }
 }
@@ -120,6 +126,8 @@ fn callbacks_are_called_in_keras_order() {
             "train_batch_begin 1".to_string(),
             "train_batch_end 1: accuracy loss".to_string(),
             "test_begin".to_string(),
+            "test_batch_begin 0".to_string(),
+            "test_batch_end 0".to_string(),
             "test_end: accuracy loss".to_string(),
             format!("epoch_end {epoch}: accuracy loss val_accuracy val_loss"),
         ]
@@ -295,7 +303,7 @@ fn compiling_again_forgets_the_optimizers_state_and_keeps_the_weights() {
 }
 
 #[test]
-fn stop_training_ends_after_the_running_epoch() {
+fn stop_training_ends_after_the_running_batch() {
     struct StopAt(usize, usize);
     impl Callback for StopAt {
         fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
@@ -314,7 +322,10 @@ fn stop_training_ends_after_the_running_epoch() {
     let options = options.callback(&mut stop).callback(&mut calls);
     let history = model.fit(&x, &y, options).unwrap();
     assert_eq!(history.epochs(), [0, 1]);
-    assert_eq!(stop.1, 4, "the epoch that stops is trained to its end");
+    assert_eq!(
+        stop.1, 3,
+        "the epoch that stops ends with the batch that stopped it"
+    );
     assert_eq!(calls.0.last().unwrap(), "train_end");
     let again = model.fit(&x, &y, quiet().epochs(2)).unwrap();
     assert_eq!(again.epochs(), [0, 1], "the next fit is not stopped");

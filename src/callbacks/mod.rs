@@ -1,13 +1,35 @@
 //! Callbacks: what is called while a model trains, and the trait for callbacks of your own.
 
+mod csv_logger;
+mod early_stopping;
+mod file_name;
+mod lambda_callback;
+mod learning_rate_scheduler;
+mod model_checkpoint;
+mod monitor;
+mod python;
+mod reduce_lr_on_plateau;
+mod terminate_on_nan;
+
+pub use csv_logger::CSVLogger;
+pub use early_stopping::EarlyStopping;
+pub use lambda_callback::LambdaCallback;
+pub use learning_rate_scheduler::LearningRateScheduler;
+pub use model_checkpoint::{ModelCheckpoint, SaveFreq};
+pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use terminate_on_nan::TerminateOnNaN;
+
 use crate::{Result, Sequential, training::Logs};
+use candle_core::Tensor;
 
 /// Called as training goes on. Every method does nothing unless it is written anew.
 ///
 /// The order is Keras's: `on_train_begin`, then for each epoch `on_epoch_begin`, for each batch
 /// `on_train_batch_begin` and `on_train_batch_end`, for validation `on_test_begin` and
 /// `on_test_end`, and `on_epoch_end`; at last `on_train_end`, but not after an error. An error
-/// from a callback ends the training and is what `fit` returns.
+/// from a callback ends the training and is what `fit` returns. `evaluate` calls the methods
+/// `on_test_..`, `predict` those `on_predict_..`.
 ///
 /// In `logs` are `loss` and every metric by its name, and the same with `val_` before it where
 /// there is validation.
@@ -123,21 +145,88 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Before the validation of an epoch.
+    /// Whether `fit` ends without an error where the loss is not a finite number; without one that
+    /// says so, it goes back to the weights before the epoch and gives an error.
+    fn accepts_not_finite(&self) -> bool {
+        false
+    }
+
+    /// Before the validation of an epoch, or an evaluation.
     ///
     /// # Errors
     /// Ends the training.
-    fn on_test_begin(&mut self, model: &mut Sequential) -> Result<()> {
+    fn on_test_begin(&mut self, model: &Sequential) -> Result<()> {
         let _ = model;
         Ok(())
     }
 
-    /// After the validation of an epoch, with its numbers: `loss`, not yet `val_loss`, as in Keras.
+    /// Before a batch of a validation or an evaluation is counted.
+    ///
+    /// # Errors
+    /// Ends the training or the evaluation.
+    fn on_test_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        let _ = (batch, model);
+        Ok(())
+    }
+
+    /// After a batch of a validation or an evaluation is counted.
+    ///
+    /// # Errors
+    /// Ends the training or the evaluation.
+    fn on_test_batch_end(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        let _ = (batch, model);
+        Ok(())
+    }
+
+    /// After the validation of an epoch, or an evaluation, with its numbers: `loss`, not yet
+    /// `val_loss`, as in Keras.
     ///
     /// # Errors
     /// Ends the training.
-    fn on_test_end(&mut self, logs: &Logs, model: &mut Sequential) -> Result<()> {
+    fn on_test_end(&mut self, logs: &Logs, model: &Sequential) -> Result<()> {
         let _ = (logs, model);
+        Ok(())
+    }
+
+    /// Before the first batch of a prediction.
+    ///
+    /// # Errors
+    /// Ends the prediction.
+    fn on_predict_begin(&mut self, model: &Sequential) -> Result<()> {
+        let _ = model;
+        Ok(())
+    }
+
+    /// Before the outputs of a batch of a prediction are taken. Batches are computed on several
+    /// threads at once, and taken one after the other, in order.
+    ///
+    /// # Errors
+    /// Ends the prediction.
+    fn on_predict_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        let _ = (batch, model);
+        Ok(())
+    }
+
+    /// After the outputs of a batch of a prediction are taken.
+    ///
+    /// # Errors
+    /// Ends the prediction.
+    fn on_predict_batch_end(
+        &mut self,
+        batch: usize,
+        outputs: &Tensor,
+        model: &Sequential,
+    ) -> Result<()> {
+        let _ = (batch, outputs, model);
+        Ok(())
+    }
+
+    /// After the last batch of a prediction.
+    ///
+    /// # Errors
+    /// What `predict` returns.
+    fn on_predict_end(&mut self, model: &Sequential) -> Result<()> {
+        let _ = model;
         Ok(())
     }
 }
@@ -172,11 +261,44 @@ impl<C: Callback + ?Sized> Callback for &mut C {
         (**self).on_train_batch_end(batch, model)
     }
 
-    fn on_test_begin(&mut self, model: &mut Sequential) -> Result<()> {
+    fn on_test_begin(&mut self, model: &Sequential) -> Result<()> {
         (**self).on_test_begin(model)
     }
 
-    fn on_test_end(&mut self, logs: &Logs, model: &mut Sequential) -> Result<()> {
+    fn accepts_not_finite(&self) -> bool {
+        (**self).accepts_not_finite()
+    }
+
+    fn on_test_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        (**self).on_test_batch_begin(batch, model)
+    }
+
+    fn on_test_batch_end(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        (**self).on_test_batch_end(batch, model)
+    }
+
+    fn on_test_end(&mut self, logs: &Logs, model: &Sequential) -> Result<()> {
         (**self).on_test_end(logs, model)
+    }
+
+    fn on_predict_begin(&mut self, model: &Sequential) -> Result<()> {
+        (**self).on_predict_begin(model)
+    }
+
+    fn on_predict_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+        (**self).on_predict_batch_begin(batch, model)
+    }
+
+    fn on_predict_batch_end(
+        &mut self,
+        batch: usize,
+        outputs: &Tensor,
+        model: &Sequential,
+    ) -> Result<()> {
+        (**self).on_predict_batch_end(batch, outputs, model)
+    }
+
+    fn on_predict_end(&mut self, model: &Sequential) -> Result<()> {
+        (**self).on_predict_end(model)
     }
 }

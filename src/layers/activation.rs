@@ -1,13 +1,15 @@
-use super::{Backward, Forward, Gradients, Layer, Pass};
+use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
 use crate::{
     Error, Result, activations::ActivationFunction, error::batched, weights::WeightBuilder,
 };
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// An activation function as a layer of its own.
 ///
 /// # Shapes
-/// Outputs have the shape of the inputs.
+/// Outputs have the shape of the inputs, but for [`Glu`](crate::activations::Glu), which halves the
+/// last axis.
 ///
 /// ```
 /// use candle_keras::prelude::*;
@@ -22,13 +24,16 @@ use candle_core::Tensor;
 /// ```
 ///
 /// # Errors
-/// `build` fails for a parameter that is not finite, and for softmax where samples have no axis.
+/// `build` fails for a parameter that is not finite, for functions along the last axis
+/// where samples have none, and for `Glu` where it is odd.
 ///
 /// Keras: `Activation`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Activation {
+    #[serde(rename = "activation")]
     function: ActivationFunction,
-    name: Option<String>,
+    #[serde(flatten)]
+    base: Base,
 }
 
 impl Activation {
@@ -36,39 +41,37 @@ impl Activation {
     pub fn new(function: ActivationFunction) -> Self {
         Self {
             function,
-            name: None,
+            base: Base::default(),
         }
     }
 
-    /// The layer's name, in place of `activation`, `activation_1`.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
+    layer_setters!();
 }
 
 impl Layer for Activation {
-    fn class_name(&self) -> &str {
-        "Activation"
-    }
-
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
+    layer_access!("Activation");
 
     fn build(&mut self, _input_shape: &[usize], _weights: &mut WeightBuilder<'_>) -> Result<()> {
         self.function.check()
     }
 
     fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
-        if self.function == ActivationFunction::Softmax && input_shape.is_empty() {
-            return Err(Error::shape(
-                "(None, .., classes)",
-                batched(input_shape),
-                "softmax works along the last axis, so give samples one",
-            ));
+        let mut shape = input_shape.to_vec();
+        match shape.last_mut() {
+            Some(width) => *width = self.function.output_width(*width)?,
+            None if self.function.works_along_axis() => {
+                return Err(Error::shape(
+                    "(None, .., classes)",
+                    batched(input_shape),
+                    format!(
+                        "{} works along the last axis, so give samples one",
+                        self.function.name()
+                    ),
+                ));
+            }
+            None => {}
         }
-        Ok(input_shape.to_vec())
+        Ok(shape)
     }
 
     fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
@@ -76,6 +79,10 @@ impl Layer for Activation {
             return Ok(inputs.clone());
         }
         self.function.call_owned(inputs.force_contiguous()?)
+    }
+
+    fn passes_mask(&self) -> bool {
+        true
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,18 +1,25 @@
-use super::{Backward, Deferred, Forward, Gradients, Layer, Pass};
+use super::{
+    Backward, Base, Deferred, Forward, Gradients, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result,
     activations::ActivationFunction,
+    constraints::Constraint,
     error::{batched, tuple},
     initializers::{GlorotUniform, Initializer, Zeros},
     ops::{self, Gradient},
+    regularizers::Regularizer,
     weights::WeightBuilder,
 };
 use candle_core::{D, Tensor};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Every output is a weighted sum of all inputs: y = f(x·W + b).
 ///
 /// # Shapes
-/// Inputs (batch, .., features), outputs (batch, .., units). Weights: `kernel` (features, units)
+/// Inputs (batch, .., features), outputs (batch, .., units), with the activation
+/// [`Glu`](crate::activations::Glu) half as many. Weights: `kernel` (features, units)
 /// and `bias` (units).
 ///
 /// # Defaults
@@ -33,14 +40,25 @@ use candle_core::{D, Tensor};
 /// `build` fails for 0 units, for inputs without an axis of features and for one of length 0.
 ///
 /// Keras: `Dense`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Dense {
     units: usize,
     activation: ActivationFunction,
     use_bias: bool,
     kernel_initializer: Box<dyn Initializer>,
     bias_initializer: Box<dyn Initializer>,
-    name: Option<String>,
+    #[serde(with = "crate::config::shared")]
+    kernel_regularizer: Option<Arc<dyn Regularizer>>,
+    #[serde(with = "crate::config::shared")]
+    bias_regularizer: Option<Arc<dyn Regularizer>>,
+    #[serde(with = "crate::config::shared")]
+    activity_regularizer: Option<Arc<dyn Regularizer>>,
+    #[serde(with = "crate::config::shared")]
+    kernel_constraint: Option<Arc<dyn Constraint>>,
+    #[serde(with = "crate::config::shared")]
+    bias_constraint: Option<Arc<dyn Constraint>>,
+    #[serde(flatten)]
+    base: Base,
 }
 
 impl Dense {
@@ -52,7 +70,12 @@ impl Dense {
             use_bias: true,
             kernel_initializer: Box::new(GlorotUniform),
             bias_initializer: Box::new(Zeros),
-            name: None,
+            kernel_regularizer: None,
+            bias_regularizer: None,
+            activity_regularizer: None,
+            kernel_constraint: None,
+            bias_constraint: None,
+            base: Base::default(),
         }
     }
 
@@ -80,11 +103,37 @@ impl Dense {
         self
     }
 
-    /// The layer's name, in place of `dense`, `dense_1`.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+    /// What the kernel adds to the loss.
+    pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.kernel_regularizer = Some(Arc::new(regularizer));
         self
     }
+
+    /// What the bias adds to the loss.
+    pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.bias_regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// What the outputs add to the loss, divided by the samples in the batch.
+    pub fn activity_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
+        self.activity_regularizer = Some(Arc::new(regularizer));
+        self
+    }
+
+    /// What every update brings the kernel back to.
+    pub fn kernel_constraint(mut self, constraint: impl Constraint + 'static) -> Self {
+        self.kernel_constraint = Some(Arc::new(constraint));
+        self
+    }
+
+    /// What every update brings the bias back to.
+    pub fn bias_constraint(mut self, constraint: impl Constraint + 'static) -> Self {
+        self.bias_constraint = Some(Arc::new(constraint));
+        self
+    }
+
+    layer_setters!();
 
     /// f(x·W + b) for rows `x`, (rows, units).
     fn outputs(&self, x: &Tensor, pass: &Pass<'_>, function: ActivationFunction) -> Result<Tensor> {
@@ -115,12 +164,10 @@ impl Dense {
 }
 
 impl Layer for Dense {
-    fn class_name(&self) -> &str {
-        "Dense"
-    }
+    layer_access!("Dense");
 
-    fn given_name(&self) -> Option<&str> {
-        self.name.as_deref()
+    fn activity_regularizer(&self) -> Option<&dyn Regularizer> {
+        self.activity_regularizer.as_deref()
     }
 
     fn build(&mut self, input_shape: &[usize], weights: &mut WeightBuilder<'_>) -> Result<()> {
@@ -129,10 +176,16 @@ impl Layer for Dense {
             return Err(Error::argument("units", "at least 1", 0, advice));
         }
         self.activation.check()?;
+        self.activation.output_width(self.units)?;
         let features = features(input_shape)?;
-        weights.add("kernel", &[features, self.units], &*self.kernel_initializer)?;
+        let shape = [features, self.units];
+        weights.add("kernel", &shape, &*self.kernel_initializer)?;
+        weights.regularize("kernel", self.kernel_regularizer.clone())?;
+        weights.constrain("kernel", self.kernel_constraint.clone())?;
         if self.use_bias {
             weights.add("bias", &[self.units], &*self.bias_initializer)?;
+            weights.regularize("bias", self.bias_regularizer.clone())?;
+            weights.constrain("bias", self.bias_constraint.clone())?;
         }
         Ok(())
     }
@@ -141,7 +194,7 @@ impl Layer for Dense {
         features(input_shape)?;
         let mut shape = input_shape.to_vec();
         shape.pop();
-        shape.push(self.units);
+        shape.push(self.activation.output_width(self.units)?);
         Ok(shape)
     }
 
@@ -152,10 +205,14 @@ impl Layer for Dense {
         } else {
             self.activation
         };
-        let y = if function.needs_input() && pass.training() {
+        let keeps = function.needs_input(ops::in_memory(&[&x])) && pass.training();
+        let y = if keeps {
             let z = self.outputs(&x, pass, ActivationFunction::Linear)?;
             pass.keep(z.clone());
-            function.call(&z)?
+            function.call_owned(z.copy()?)?
+        } else if function == ActivationFunction::Glu {
+            // Not in the product's own memory: it gives another width.
+            function.call_owned(self.outputs(&x, pass, ActivationFunction::Linear)?)?
         } else {
             self.outputs(&x, pass, function)?
         }; // (batch·.., units)
@@ -164,8 +221,12 @@ impl Layer for Dense {
         }
         let mut shape = inputs.dims().to_vec();
         shape.pop();
-        shape.push(self.units);
+        shape.push(y.dim(D::Minus1)?);
         Ok(y.reshape(shape)?) // (batch, .., units)
+    }
+
+    fn passes_mask(&self) -> bool {
+        true
     }
 
     fn backward(&self) -> Option<&dyn Backward> {
@@ -182,7 +243,12 @@ impl Dense {
     fn before_activation(&self, step: &Forward<'_>, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
         let x = step.inputs.flatten_to(D::Minus2)?; // (batch·.., features)
         let g = gradient.flatten_to(D::Minus2)?.contiguous()?; // (batch·.., units)
-        if g.dims() != [x.dim(0)?, self.units] {
+        let width = if step.without_activation {
+            self.units
+        } else {
+            self.activation.output_width(self.units)?
+        };
+        if g.dims() != [x.dim(0)?, width] {
             // Reached by a layer of the user's own that passes its gradient on to a Dense.
             return Err(Error::argument(
                 "gradient",

@@ -1,21 +1,78 @@
 //! Layers: what a model is made of, and the trait for layers of your own.
 
 mod activation;
+mod activity_regularization;
+mod affine;
+#[cfg(test)]
+mod alone;
+mod alpha_dropout;
+mod axes_last;
+mod base;
+mod batch_normalization;
+mod channels;
+mod data_format;
 mod dense;
 mod dropout;
+mod elu;
+mod embedding;
 mod flatten;
+mod function_layer;
+mod gaussian_dropout;
+mod gaussian_noise;
+mod group_normalization;
 mod input;
+mod layer_normalization;
+mod leaky_relu;
+mod noise;
+mod normalization;
+mod numbers;
+mod permute;
+mod prelu;
+mod relu;
+mod renormalization;
+mod repeat_vector;
+mod rescaling;
+mod reshape;
+mod rms_normalization;
+mod row_normalization;
+mod softmax;
+mod unit_normalization;
 
 pub use activation::Activation;
+pub use activity_regularization::ActivityRegularization;
+pub use alpha_dropout::AlphaDropout;
+pub use batch_normalization::BatchNormalization;
+pub use data_format::DataFormat;
 pub use dense::Dense;
 pub use dropout::Dropout;
+pub use elu::ELU;
+pub use embedding::Embedding;
 pub use flatten::Flatten;
+pub use gaussian_dropout::GaussianDropout;
+pub use gaussian_noise::GaussianNoise;
+pub use group_normalization::GroupNormalization;
 pub use input::Input;
+pub use layer_normalization::LayerNormalization;
+pub use leaky_relu::LeakyReLU;
+pub use normalization::Normalization;
+pub use numbers::Numbers;
+pub use permute::Permute;
+pub use prelu::PReLU;
+pub use relu::ReLU;
+pub use renormalization::RenormClipping;
+pub use repeat_vector::RepeatVector;
+pub use rescaling::Rescaling;
+pub use reshape::Reshape;
+pub use rms_normalization::RMSNormalization;
+pub use softmax::Softmax;
+pub use unit_normalization::UnitNormalization;
 
 use crate::{
-    Error, Result, activations::ActivationFunction, error::known, ops::Gradient, seed::Stream,
+    Config, Error, Result, activations::ActivationFunction, config::Entry, config::serde_of_part,
+    config::table, error::known, ops::Gradient, regularizers::Regularizer, seed::Stream,
     weights::Weight, weights::WeightBuilder,
 };
+use base::{Base, layer_access, layer_setters};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
@@ -64,6 +121,23 @@ pub trait Layer: Debug + Send + Sync {
         None
     }
 
+    /// Whether training changes its weights. [`Sequential::set_trainable`] decides otherwise later.
+    ///
+    /// [`Sequential::set_trainable`]: crate::Sequential::set_trainable
+    fn is_trainable(&self) -> bool {
+        true
+    }
+
+    /// What its outputs add to the loss, divided by the samples in the batch.
+    fn activity_regularizer(&self) -> Option<&dyn Regularizer> {
+        None
+    }
+
+    /// Its class and arguments, if it can be written to a file.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+
     /// Itself, for an [`Input`] alone.
     #[doc(hidden)]
     fn as_input(&self) -> Option<&Input> {
@@ -92,6 +166,21 @@ pub trait Layer: Debug + Send + Sync {
     /// When candle's operations fail.
     fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor>;
 
+    /// Which steps of these inputs count for later layers and the loss, 1 or 0 in the shape
+    /// (batch, ..); all where it is `None`.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn mask(&self, inputs: &Tensor) -> Result<Option<Tensor>> {
+        let _ = inputs;
+        Ok(None)
+    }
+
+    /// Whether an earlier layer's mask holds for its outputs as well; else it ends there.
+    fn passes_mask(&self) -> bool {
+        false
+    }
+
     /// The layer's own gradient. Without one candle differentiates `forward`.
     fn backward(&self) -> Option<&dyn Backward> {
         None
@@ -110,6 +199,44 @@ impl<L: Layer + 'static> From<L> for Box<dyn Layer> {
         Box::new(layer)
     }
 }
+
+serde_of_part!(Layer, "layer", "keras.layers", LAYERS);
+
+/// Every layer of the crate but `Input`.
+pub(crate) const LAYERS: &[Entry<dyn Layer>] = table![dyn Layer:
+    Activation = Activation::new(ActivationFunction::Linear), ["activation"
+];
+    ActivityRegularization = ActivityRegularization::new();
+    AlphaDropout = AlphaDropout::new(0.0), ["rate"];
+    BatchNormalization = BatchNormalization::new();
+    Dense = Dense::new(1), ["units"];
+    Dropout = Dropout::new(0.0), ["rate"];
+    ELU = ELU::new();
+    Embedding = Embedding::new(1, 1), ["input_dim", "output_dim"];
+    Flatten = Flatten::new();
+    LeakyReLU = LeakyReLU::new();
+    Normalization = Normalization::new();
+    PReLU = PReLU::new();
+    Permute = Permute::new([]), ["dims"];
+    ReLU = ReLU::new();
+    RepeatVector = RepeatVector::new(1), ["n"];
+    Rescaling = Rescaling::new(1.0), ["scale"];
+    Reshape = Reshape::new([]), ["target_shape"];
+    Softmax = Softmax::new();
+    GaussianDropout = GaussianDropout::new(0.0), ["rate"];
+    GaussianNoise = GaussianNoise::new(0.0), ["stddev"];
+    GroupNormalization = GroupNormalization::new();
+    LayerNormalization = LayerNormalization::new();
+    Normalization = Normalization::new();
+    PReLU = PReLU::new();
+    Permute = Permute::new([]), ["dims"];
+    RMSNormalization = RMSNormalization::new();
+    RepeatVector = RepeatVector::new(1), ["n"];
+    Rescaling = Rescaling::new(1.0), ["scale"];
+    Reshape = Reshape::new([]), ["target_shape"];
+    Softmax = Softmax::new();
+    UnitNormalization = UnitNormalization::new();
+];
 
 /// A layer's own gradient, in place of the one that candle finds.
 pub trait Backward {
@@ -132,6 +259,7 @@ pub trait Backward {
 pub struct Pass<'a> {
     pub(crate) layer: &'a str,
     pub(crate) weights: &'a [Weight],
+    pub(crate) trainable: bool,
     pub(crate) tracked: bool,
     /// The training step; `None` outside training.
     pub(crate) step: Option<u64>,
@@ -162,6 +290,12 @@ impl Pass<'_> {
         self.step.is_some()
     }
 
+    /// Whether training changes the layer's weights: batch normalisation goes by its moving means
+    /// where it does not.
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
     /// This layer's random numbers for this step, from the model's seed; other ones with each call.
     pub fn stream(&mut self) -> Stream {
         self.streams += 1;
@@ -176,7 +310,7 @@ impl Pass<'_> {
     /// When the layer has no such weight, training changes it, or the shape is another.
     pub fn update(&self, name: &str, values: &Tensor) -> Result<()> {
         let weight = find_weight(self.weights, name)?;
-        if weight.trainable() {
+        if weight.learns() {
             let expected = "a weight that add_non_trainable added";
             let advice = "the optimizer changes the others";
             return Err(Error::argument(
@@ -189,7 +323,12 @@ impl Pass<'_> {
         if !self.updates {
             return Ok(());
         }
-        weight.set(values)
+        // The end of the epoch looks at all weights; a device would be waited for in each step.
+        if weight.value().device().is_cpu() {
+            weight.set(values)
+        } else {
+            weight.replace(values)
+        }
     }
 
     /// Whether to leave off the layer's [`Layer::final_activation`].

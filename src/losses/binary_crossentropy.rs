@@ -1,6 +1,9 @@
-use super::{EPSILON, Loss, aligned, fused};
-use crate::{Result, activations::ActivationFunction, ops};
-use candle_core::{D, Tensor};
+use super::{
+    Base, EPSILON, Loss, arguments, check_same_shape, formulas, fused, loss_access, loss_setters,
+};
+use crate::{Axes, Data, Result, activations::ActivationFunction, ops};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// How surprised the probabilities of yes are by answers of 0 and 1:
 /// loss = -mean (y_true · ln y_pred + (1 - y_true) · ln (1 - y_pred)) over the last axis.
@@ -23,21 +26,64 @@ use candle_core::{D, Tensor};
 /// ```
 ///
 /// Keras: `BinaryCrossentropy`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BinaryCrossentropy {
     from_logits: bool,
+    label_smoothing: f64,
+    axis: i64,
+    #[serde(flatten)]
+    base: Base,
 }
 
 impl BinaryCrossentropy {
     /// The loss of probabilities.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            from_logits: false,
+            label_smoothing: 0.0,
+            axis: -1,
+            base: Base::default(),
+        }
     }
 
     /// Takes `y_pred` as logits: the inputs of a sigmoid, not its outputs.
     pub fn from_logits(mut self) -> Self {
         self.from_logits = true;
         self
+    }
+
+    /// How far targets are moved towards ½, from 0 to 1: y becomes
+    /// (1 - `label_smoothing`)·y + ½·`label_smoothing`. 0 by default.
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// The axis of the mean, counted with the samples' as 0; -1, the last, by default.
+    pub fn axis(mut self, axis: i64) -> Self {
+        self.axis = axis;
+        self
+    }
+
+    loss_setters!();
+
+    /// Targets as the formula takes them.
+    fn targets(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        formulas::smoothed(
+            formulas::targets(y_true, y_pred)?,
+            self.label_smoothing,
+            0.5,
+        )
+    }
+
+    fn mean_axis(&self, y_pred: &Tensor) -> Result<usize> {
+        Ok(self.axes().resolve(y_pred.rank())?[0])
+    }
+}
+
+impl Default for BinaryCrossentropy {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -46,18 +92,26 @@ impl Loss for BinaryCrossentropy {
         "binary_crossentropy"
     }
 
+    loss_access!("BinaryCrossentropy");
+
+    fn axes(&self) -> Axes {
+        self.axis.into()
+    }
+
+    fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
+        arguments::smoothing(self.label_smoothing)?;
+        check_same_shape(y_true, output_shape)?;
+        arguments::axes(&self.axes(), output_shape)
+    }
+
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = aligned(y_true, y_pred)?;
+        let y = self.targets(y_true, y_pred)?;
         let each = if self.from_logits {
-            let tail = (y_pred.abs()?.neg()?.exp()? + 1.0)?.log()?;
-            ((y_pred.relu()? - (y_pred * y)?)? + tail)?
+            of_logits(&y, y_pred)?
         } else {
-            let p = y_pred.clamp(EPSILON, 1.0 - EPSILON)?;
-            let yes = (&y * p.log()?)?;
-            let no = ((1.0 - y)? * (1.0 - p)?.log()?)?;
-            (yes + no)?.neg()?
+            of_probabilities(&y, y_pred)?
         };
-        Ok(each.mean(D::Minus1)?)
+        Ok(each.mean(self.mean_axis(y_pred)?)?)
     }
 
     fn losses_and_gradient(
@@ -68,11 +122,12 @@ impl Loss for BinaryCrossentropy {
         if !self.from_logits {
             return Ok(None);
         }
-        let y = aligned(y_true, y_pred)?;
-        let width = y_pred.dim(D::Minus1)?;
-        if ops::in_memory(&[&y, y_pred]) {
+        let y = self.targets(y_true, y_pred)?;
+        let axis = self.mean_axis(y_pred)?;
+        if axis + 1 == y_pred.rank() && ops::in_memory(&[&y, y_pred]) {
             return fused(&y, y_pred, ops::cross_entropy::binary);
         }
+        let width = y_pred.dim(axis)?;
         let probabilities = ActivationFunction::Sigmoid.call(y_pred)?;
         let gradient = ((probabilities - y)? / width as f64)?;
         Ok(Some((self.call(y_true, y_pred)?, gradient)))
@@ -82,4 +137,18 @@ impl Loss for BinaryCrossentropy {
         let fuses = activation == ActivationFunction::Sigmoid && !self.from_logits;
         fuses.then(|| Box::new(self.clone().from_logits()) as Box<dyn Loss>)
     }
+}
+
+/// max(z, 0) - z·y + ln(1 + e^-|z|) of each logit z.
+pub(super) fn of_logits(y: &Tensor, z: &Tensor) -> Result<Tensor> {
+    let (above, tail) = formulas::softplus_terms(z)?;
+    Ok(((above - (z * y)?)? + tail)?)
+}
+
+/// -(y · ln p + (1 - y) · ln(1 - p)) of each probability p, kept away from 0 and 1.
+pub(super) fn of_probabilities(y: &Tensor, p: &Tensor) -> Result<Tensor> {
+    let p = formulas::clip(p, EPSILON, 1.0 - EPSILON)?;
+    let yes = (y * p.log()?)?;
+    let no = ((1.0 - y)? * (1.0 - p)?.log()?)?;
+    Ok((yes + no)?.neg()?)
 }

@@ -1,6 +1,10 @@
-use super::{EPSILON, Loss, check_same_shape, fused, target_error};
-use crate::{Data, Result, activations::ActivationFunction, ops};
+use super::{
+    Base, EPSILON, Loss, arguments, check_same_shape, formulas, fused, labels::class_axis,
+    loss_access, loss_setters, target_error,
+};
+use crate::{Axes, Data, Result, activations::ActivationFunction, ops};
 use candle_core::{D, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// How surprised probabilities are by one-hot targets: loss = -Σ y_true · ln y_pred over the last
 /// axis.
@@ -23,22 +27,56 @@ use candle_core::{D, Tensor};
 /// # Ok(()) }
 /// ```
 ///
-/// Keras: `CategoricalCrossentropy`.
-#[derive(Debug, Clone, Default)]
+/// Keras: `CategoricalCrossentropy`. The logits of a softmax are taken only where
+/// [`axis`](Self::axis) is -1: Keras on TensorFlow takes them for any axis, though the softmax was
+/// along the last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CategoricalCrossentropy {
     from_logits: bool,
+    label_smoothing: f64,
+    axis: i64,
+    #[serde(flatten)]
+    base: Base,
 }
 
 impl CategoricalCrossentropy {
     /// The loss of probabilities.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            from_logits: false,
+            label_smoothing: 0.0,
+            axis: -1,
+            base: Base::default(),
+        }
     }
 
     /// Takes `y_pred` as logits: the inputs of a softmax, not its outputs.
     pub fn from_logits(mut self) -> Self {
         self.from_logits = true;
         self
+    }
+
+    /// How much of the targets is spread over all classes, from 0 to 1: y becomes
+    /// (1 - `label_smoothing`)·y + `label_smoothing` / classes. 0 by default.
+    ///
+    /// As in Keras, the classes are counted along the last axis, whatever [`axis`](Self::axis) is.
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default.
+    pub fn axis(mut self, axis: i64) -> Self {
+        self.axis = axis;
+        self
+    }
+
+    loss_setters!();
+}
+
+impl Default for CategoricalCrossentropy {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -47,22 +85,27 @@ impl Loss for CategoricalCrossentropy {
         "categorical_crossentropy"
     }
 
-    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let log_probabilities = log_probabilities(y_pred, self.from_logits)?;
-        Ok((y_true * log_probabilities)?.sum(D::Minus1)?.neg()?)
+    loss_access!("CategoricalCrossentropy");
+
+    fn axes(&self) -> Axes {
+        self.axis.into()
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        if y_true.sample_shape() == output_shape || output_shape.is_empty() {
-            return check_same_shape(y_true, output_shape);
-        }
-        let advice = match (y_true.sample_shape(), output_shape) {
-            ([.., columns], [.., units]) if *columns > 1 && columns != units => format!(
-                "targets have {columns} classes and the last layer {units} units: make them equal"
-            ),
-            _ => "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels".to_string(),
+        arguments::smoothing(self.label_smoothing)?;
+        check_one_hot(y_true, output_shape)?;
+        class_axis(self.axis, output_shape.len() + 1).map(drop)
+    }
+
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        let y = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let axis = class_axis(self.axis, y_pred.rank())?;
+        let logarithms = if self.from_logits {
+            log_softmax(y_pred, axis)?
+        } else {
+            shares(y_pred, axis)?.log()?
         };
-        Err(target_error(y_true, output_shape, &advice))
+        Ok((y * logarithms)?.sum(axis)?.neg()?)
     }
 
     fn losses_and_gradient(
@@ -73,30 +116,55 @@ impl Loss for CategoricalCrossentropy {
         if !self.from_logits {
             return Ok(None);
         }
-        if ops::in_memory(&[y_true, y_pred]) {
-            return fused(y_true, y_pred, ops::cross_entropy::categorical);
+        let y = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let axis = class_axis(self.axis, y_pred.rank())?;
+        if axis + 1 == y_pred.rank() && ops::in_memory(&[&y, y_pred]) {
+            return fused(&y, y_pred, ops::cross_entropy::categorical);
         }
-        let total = y_true.sum_keepdim(D::Minus1)?;
-        let probabilities = candle_nn::ops::softmax(y_pred, D::Minus1)?;
-        let gradient = (probabilities.broadcast_mul(&total)? - y_true)?;
+        let total = y.sum_keepdim(axis)?;
+        let probabilities = candle_nn::ops::softmax(y_pred, axis)?;
+        let gradient = (probabilities.broadcast_mul(&total)? - y)?;
         Ok(Some((self.call(y_true, y_pred)?, gradient)))
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {
-        let fuses = activation == ActivationFunction::Softmax && !self.from_logits;
+        let last = self.axis == -1;
+        let fuses = activation == ActivationFunction::Softmax && last && !self.from_logits;
         fuses.then(|| Box::new(self.clone().from_logits()) as Box<dyn Loss>)
     }
 }
 
-/// ln of the probabilities along the last axis. From logits z it is z - ln Σ eᶻ, with the greatest z
-/// taken out first; probabilities are divided by their sum and kept away from 0 and 1.
-pub(super) fn log_probabilities(y_pred: &Tensor, from_logits: bool) -> Result<Tensor> {
-    if !from_logits {
-        let shares = y_pred.broadcast_div(&y_pred.sum_keepdim(D::Minus1)?)?;
-        return Ok(shares.clamp(EPSILON, 1.0 - EPSILON)?.log()?);
+/// One-hot targets as the formulas take them.
+pub(super) fn one_hot(y_true: &Tensor, y_pred: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+    let classes = y_pred.dim(D::Minus1)?;
+    let y = formulas::targets(y_true, y_pred)?;
+    formulas::smoothed(y, label_smoothing, 1.0 / classes as f64)
+}
+
+/// An error unless targets have a column for each of the outputs.
+pub(super) fn check_one_hot(y_true: &Data, output_shape: &[usize]) -> Result<()> {
+    if y_true.sample_shape() == output_shape || output_shape.is_empty() {
+        return check_same_shape(y_true, output_shape);
     }
-    let greatest = y_pred.detach().max_keepdim(D::Minus1)?;
-    let shifted = y_pred.broadcast_sub(&greatest)?;
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let advice = match (y_true.sample_shape(), output_shape) {
+        ([.., columns], [.., units]) if *columns > 1 && columns != units => format!(
+            "targets have {columns} classes and the last layer {units} units: make them equal"
+        ),
+        _ => "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels".to_string(),
+    };
+    Err(target_error(y_true, output_shape, &advice))
+}
+
+/// ln of the softmax of logits z along an axis: z - ln Σ eᶻ, with the greatest z taken out first.
+pub(super) fn log_softmax(logits: &Tensor, axis: usize) -> Result<Tensor> {
+    let greatest = logits.detach().max_keepdim(axis)?;
+    let shifted = logits.broadcast_sub(&greatest)?;
+    let log_sum = shifted.exp()?.sum_keepdim(axis)?.log()?;
     Ok(shifted.broadcast_sub(&log_sum)?)
+}
+
+/// Probabilities divided by their sum along an axis, and kept away from 0 and 1.
+pub(super) fn shares(probabilities: &Tensor, axis: usize) -> Result<Tensor> {
+    let shares = probabilities.broadcast_div(&probabilities.sum_keepdim(axis)?)?;
+    formulas::clip(&shares, EPSILON, 1.0 - EPSILON)
 }

@@ -1,30 +1,24 @@
-use super::{Loss, aligned};
+use super::{Loss, formulas, loss_access, plain_loss};
 use crate::Result;
 use candle_core::{D, Tensor};
 
-/// The mean of the squared error over the last axis: loss = mean (y_pred - y_true)².
-///
-/// # Shapes
-/// `y_true` and `y_pred` (batch, .., outputs), or `y_true` (batch) for one output.
-///
-/// ```
-/// use candle_keras::{losses::{Loss, MeanSquaredError}, prelude::*};
-/// # fn main() -> anyhow::Result<()> {
-/// let y_true = Tensor::new(&[[0f32, 1.0]], &Device::Cpu)?;
-/// let y_pred = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
-/// assert_eq!(MeanSquaredError::new().call(&y_true, &y_pred)?.to_vec1::<f32>()?, [2.5]);
-/// # Ok(()) }
-/// ```
-///
-/// Keras: `MeanSquaredError`.
-#[derive(Debug, Clone, Default)]
-pub struct MeanSquaredError;
-
-impl MeanSquaredError {
-    /// The loss.
-    pub fn new() -> Self {
-        Self
-    }
+plain_loss! {
+    /// The mean of the squared error over the last axis: loss = mean (y_pred - y_true)².
+    ///
+    /// # Shapes
+    /// `y_true` and `y_pred` (batch, .., outputs), or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{losses::{Loss, MeanSquaredError}, prelude::*};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let y_true = Tensor::new(&[[0f32, 1.0]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(MeanSquaredError::new().call(&y_true, &y_pred)?.to_vec1::<f32>()?, [2.5]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Keras: `MeanSquaredError`.
+    pub struct MeanSquaredError;
 }
 
 impl Loss for MeanSquaredError {
@@ -32,9 +26,11 @@ impl Loss for MeanSquaredError {
         "mean_squared_error"
     }
 
+    loss_access!("MeanSquaredError");
+
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let error = (y_pred - aligned(y_true, y_pred)?)?;
-        Ok(error.sqr()?.mean(D::Minus1)?)
+        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        formulas::mean(&error.sqr()?)
     }
 
     fn losses_and_gradient(
@@ -42,9 +38,9 @@ impl Loss for MeanSquaredError {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        let error = (y_pred - aligned(y_true, y_pred)?)?;
+        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
         let width = y_pred.dim(D::Minus1)? as f64;
-        let losses = error.sqr()?.mean(D::Minus1)?;
+        let losses = formulas::mean(&error.sqr()?)?;
         Ok(Some((losses, error.affine(2.0 / width, 0.0)?)))
     }
 }

@@ -1,19 +1,63 @@
 //! Losses: how far outputs are from their targets, and the trait for losses of your own.
 
 mod binary_crossentropy;
+mod binary_focal_crossentropy;
 mod categorical_crossentropy;
+mod categorical_focal_crossentropy;
+mod categorical_generalized_cross_entropy;
+mod categorical_hinge;
+mod circle;
+mod cosine_similarity;
+mod dice;
+mod from_fn;
+mod hinge;
+mod huber;
+mod kl_divergence;
+mod log_cosh;
+mod mean_absolute_error;
+mod mean_absolute_percentage_error;
 mod mean_squared_error;
+mod mean_squared_logarithmic_error;
+mod poisson;
 mod sparse_categorical_crossentropy;
+mod tversky;
 
 pub use binary_crossentropy::BinaryCrossentropy;
+pub use binary_focal_crossentropy::BinaryFocalCrossentropy;
 pub use categorical_crossentropy::CategoricalCrossentropy;
+pub use categorical_focal_crossentropy::{Alpha, CategoricalFocalCrossentropy};
+pub use categorical_generalized_cross_entropy::CategoricalGeneralizedCrossEntropy;
+pub use categorical_hinge::CategoricalHinge;
+pub use circle::Circle;
+pub use cosine_similarity::CosineSimilarity;
+pub use dice::Dice;
+pub use from_fn::{FromFn, from_fn};
+pub use hinge::{Hinge, SquaredHinge};
+pub use huber::Huber;
+pub use kl_divergence::KLDivergence;
+pub use log_cosh::LogCosh;
+pub use mean_absolute_error::MeanAbsoluteError;
+pub use mean_absolute_percentage_error::MeanAbsolutePercentageError;
 pub use mean_squared_error::MeanSquaredError;
+pub use mean_squared_logarithmic_error::MeanSquaredLogarithmicError;
+pub use poisson::Poisson;
 pub use sparse_categorical_crossentropy::SparseCategoricalCrossentropy;
+pub use tversky::Tversky;
+
+mod arguments;
+mod formulas;
+mod labels;
+mod reduction;
+
+pub use reduction::Reduction;
+pub(crate) use reduction::{Weighing, spread};
 
 use crate::{
-    Data, Error, Result, activations::ActivationFunction, error::of_samples, error::tuple, ops,
+    Axes, Config, Data, Error, Result, activations::ActivationFunction, config::Entry,
+    config::serde_of_part, config::table, error::of_samples, error::tuple, ops,
 };
 use candle_core::{D, Tensor, Var};
+use reduction::{Base, loss_access, loss_setters, plain_loss};
 use std::fmt::Debug;
 
 /// Keras's `epsilon()`: what keeps a logarithm's argument away from 0.
@@ -55,6 +99,37 @@ pub trait Loss: Debug + Send + Sync {
     /// When candle's operations fail.
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor>;
 
+    /// How the losses of a batch become one number.
+    fn given_reduction(&self) -> Reduction {
+        Reduction::default()
+    }
+
+    /// Which losses of a batch count, a 1 or 0 for each in their order; all where it is `None`.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn mask(&self, y_true: &Tensor) -> Result<Option<Tensor>> {
+        let _ = y_true;
+        Ok(None)
+    }
+
+    /// Whether `call` gives one loss of the whole batch, a scalar, as an overlap does.
+    fn of_whole_batch(&self) -> bool {
+        false
+    }
+
+    /// The axes of the outputs over which `call` reduces, counted with the samples' as 0; the last
+    /// by default. Where weights are given for single losses, they are spread over these. Losses
+    /// without the samples' axis are those of a whole batch.
+    fn axes(&self) -> Axes {
+        Axes::One(-1)
+    }
+
+    /// Its class and arguments, if it can be written to a file.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+
     /// Whether targets can be compared with outputs of shape (None, `output_shape`). `fit` and
     /// `evaluate` ask once, with all targets.
     ///
@@ -92,6 +167,38 @@ impl<L: Loss + 'static> From<L> for Box<dyn Loss> {
     }
 }
 
+serde_of_part!(Loss, "loss", "keras.losses", LOSSES);
+
+/// Every loss of the crate.
+pub(crate) const LOSSES: &[Entry<dyn Loss>] = table![dyn Loss:
+    BinaryCrossentropy = BinaryCrossentropy::new(), "binary_crossentropy", "bce", "BCE";
+    BinaryFocalCrossentropy = BinaryFocalCrossentropy::new(), "binary_focal_crossentropy";
+    CategoricalCrossentropy = CategoricalCrossentropy::new(), "categorical_crossentropy";
+    CategoricalFocalCrossentropy = CategoricalFocalCrossentropy::new(),
+        "categorical_focal_crossentropy";
+    CategoricalGeneralizedCrossEntropy = CategoricalGeneralizedCrossEntropy::new(),
+        "categorical_generalized_cross_entropy";
+    CategoricalHinge = CategoricalHinge::new(), "categorical_hinge";
+    Circle = Circle::new(), "circle";
+    CosineSimilarity = CosineSimilarity::new(), "cosine_similarity";
+    Dice = Dice::new(), "dice";
+    Hinge = Hinge::new(), "hinge";
+    Huber = Huber::new(), "huber", "huber_loss";
+    KLDivergence = KLDivergence::new(), "kl_divergence", "kld", "KLD";
+    LogCosh = LogCosh::new(), "log_cosh", "logcosh";
+    MeanAbsoluteError = MeanAbsoluteError::new(), "mean_absolute_error", "mae", "MAE";
+    MeanAbsolutePercentageError = MeanAbsolutePercentageError::new(),
+        "mean_absolute_percentage_error", "mape", "MAPE";
+    MeanSquaredError = MeanSquaredError::new(), "mean_squared_error", "mse", "MSE";
+    MeanSquaredLogarithmicError = MeanSquaredLogarithmicError::new(),
+        "mean_squared_logarithmic_error", "msle", "MSLE";
+    Poisson = Poisson::new(), "poisson";
+    SparseCategoricalCrossentropy = SparseCategoricalCrossentropy::new(),
+        "sparse_categorical_crossentropy";
+    SquaredHinge = SquaredHinge::new(), "squared_hinge";
+    Tversky = Tversky::new(), "tversky";
+];
+
 /// The losses of a batch and the gradient of their sum, by the loss's own formula or candle's
 /// autograd.
 pub(crate) fn differentiate(
@@ -100,7 +207,7 @@ pub(crate) fn differentiate(
     y_pred: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     if let Some((losses, gradient)) = loss.losses_and_gradient(y_true, y_pred)? {
-        check_losses(&losses, y_pred)?;
+        check_losses(loss, &losses, y_pred)?;
         if gradient.dims() != y_pred.dims() {
             return Err(Error::argument(
                 "losses_and_gradient",
@@ -113,7 +220,7 @@ pub(crate) fn differentiate(
     }
     let variable = Var::from_tensor(y_pred)?;
     let losses = loss.call(y_true, variable.as_tensor())?;
-    check_losses(&losses, y_pred)?;
+    check_losses(loss, &losses, y_pred)?;
     let gradient = losses.sum_all()?.backward()?.remove(&variable);
     match gradient {
         Some(gradient) => Ok((losses.detach(), gradient)),
@@ -131,14 +238,15 @@ pub(crate) fn values(loss: &dyn Loss, y_true: &Tensor, y_pred: &Tensor) -> Resul
         Some((losses, _)) => losses,
         None => loss.call(y_true, y_pred)?,
     };
-    check_losses(&losses, y_pred)?;
+    check_losses(loss, &losses, y_pred)?;
     Ok(losses)
 }
 
 /// An error unless there is a loss for every sample: an epoch's loss is the mean over samples, and
 /// a batch's mean in their place would count a smaller last batch as much as the others.
-fn check_losses(losses: &Tensor, y_pred: &Tensor) -> Result<()> {
-    if losses.dims().first() == y_pred.dims().first() {
+fn check_losses(loss: &dyn Loss, losses: &Tensor, y_pred: &Tensor) -> Result<()> {
+    let whole = loss.of_whole_batch() && losses.rank() == 0;
+    if whole || over_samples(loss, y_pred)? || losses.dims().first() == y_pred.dims().first() {
         return Ok(());
     }
     Err(Error::argument(
@@ -147,6 +255,11 @@ fn check_losses(losses: &Tensor, y_pred: &Tensor) -> Result<()> {
         format!("shape {}", tuple(losses.dims())),
         "leave the mean over samples to the training: take it over the last axis only",
     ))
+}
+
+/// Whether the loss reduces over the samples' axis, as it does with an axis of 0.
+fn over_samples(loss: &dyn Loss, y_pred: &Tensor) -> Result<bool> {
+    Ok(y_pred.rank() > 1 && loss.axes().resolve(y_pred.rank())?.contains(&0))
 }
 
 /// Losses and gradient by a fused operation on (targets, logits, width), from targets of the

@@ -1,14 +1,18 @@
 use super::{
-    Loss, categorical_crossentropy::log_probabilities, fused_rows, misfit, no_axis, target_error,
+    Base, EPSILON, Loss, categorical_crossentropy::log_softmax, formulas, fused_rows, labels,
+    loss_access, loss_setters,
 };
-use crate::{
-    Data, Error, Result, activations::ActivationFunction, data::Rows, error::batched, ops,
-};
-use candle_core::{D, DType, Device, Tensor};
+use crate::{Axes, Data, Result, activations::ActivationFunction, ops};
+use candle_core::{D, DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Categorical cross-entropy with labels in place of one-hot targets: loss = -ln y_pred\[label\].
 ///
-/// After a softmax, or with [`from_logits`](Self::from_logits), it is computed from the logits.
+/// After a softmax, or with [`from_logits`](Self::from_logits), it is computed from the logits,
+/// finite up to ±1e4; but with [`ignore_class`](Self::ignore_class) not after a softmax, as in Keras:
+/// leave the softmax off and give logits.
+/// From probabilities alone they are first kept within 1e-7 and 1 - 1e-7, then divided by their
+/// sum, as Keras on TensorFlow does.
 ///
 /// # Shapes
 /// `y_true` (batch, ..) or (batch, .., 1), whole numbers from 0 to classes - 1; `y_pred`
@@ -25,22 +29,85 @@ use candle_core::{D, DType, Device, Tensor};
 /// ```
 ///
 /// Keras: `SparseCategoricalCrossentropy`. A label outside the classes is an error in `fit` and
-/// `evaluate`, where Keras on JAX takes a loss of 0.
-#[derive(Debug, Clone, Default)]
+/// `evaluate`, where Keras on JAX takes a loss of 0. Keras on TensorFlow takes no
+/// [`axis`](Self::axis) but the last, and its configuration leaves the axis out; here it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SparseCategoricalCrossentropy {
     from_logits: bool,
+    ignore_class: Option<i64>,
+    axis: i64,
+    #[serde(flatten)]
+    base: Base,
 }
 
 impl SparseCategoricalCrossentropy {
     /// The loss of probabilities.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            from_logits: false,
+            ignore_class: None,
+            axis: -1,
+            base: Base::default(),
+        }
     }
 
     /// Takes `y_pred` as logits: the inputs of a softmax, not its outputs.
     pub fn from_logits(mut self) -> Self {
         self.from_logits = true;
         self
+    }
+
+    /// A label whose outputs have a loss of 0 and do not count in the mean, such as that of pixels
+    /// that nobody has labelled. It need not be one of the classes: -1 and 255 are usual.
+    pub fn ignore_class(mut self, ignore_class: i64) -> Self {
+        self.ignore_class = Some(ignore_class);
+        self
+    }
+
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default.
+    pub fn axis(mut self, axis: i64) -> Self {
+        self.axis = axis;
+        self
+    }
+
+    loss_setters!();
+
+    /// -ln of the label's probability for each row of outputs, whose classes are the last axis.
+    fn of_rows(&self, labels: &Tensor, rows: &Tensor) -> Result<Tensor> {
+        let axis = rows.rank() - 1;
+        let rows = if self.from_logits {
+            rows.clone()
+        } else {
+            formulas::clip(rows, EPSILON, 1.0 - EPSILON)?.log()?
+        };
+        let logarithms = log_softmax(&rows, axis)?.contiguous()?;
+        Ok(logarithms.gather(labels, axis)?.squeeze(axis)?.neg()?)
+    }
+
+    /// Losses and gradient in memory, of outputs whose classes are the last axis.
+    fn fused(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        labels::check_rows(y_true, y_pred)?;
+        let classes = y_pred.dim(D::Minus1)?;
+        labels::check_each(&ops::numbers(y_true)?, classes, 1, self.ignore_class)?;
+        let labels = labels::without_ignored(y_true, self.ignore_class)?;
+        fused_rows(&labels, y_pred, ops::cross_entropy::sparse)
+    }
+
+    /// Losses and gradient in candle's operations, of outputs whose classes are the last axis.
+    fn plain(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let classes = y_pred.dim(D::Minus1)?;
+        let classes = Tensor::arange(0u32, classes as u32, y_pred.device())?;
+        let labels = labels::indices(y_true, y_pred, self.ignore_class)?;
+        let one_hot = labels.broadcast_eq(&classes)?.to_dtype(y_pred.dtype())?;
+        let probabilities = candle_nn::ops::softmax(y_pred, D::Minus1)?;
+        let losses = self.of_rows(&labels, y_pred)?;
+        Ok(Some((losses, (probabilities - one_hot)?)))
+    }
+}
+
+impl Default for SparseCategoricalCrossentropy {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -49,42 +116,32 @@ impl Loss for SparseCategoricalCrossentropy {
         "sparse_categorical_crossentropy"
     }
 
-    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let labels = labels(y_true, y_pred)?; // (batch, .., 1)
-        let log_probabilities = log_probabilities(y_pred, self.from_logits)?;
-        let axis = y_pred.rank() - 1;
-        Ok(log_probabilities
-            .contiguous()?
-            .gather(&labels, axis)?
-            .squeeze(axis)?
-            .neg()?)
+    loss_access!("SparseCategoricalCrossentropy");
+
+    fn axes(&self) -> Axes {
+        self.axis.into()
+    }
+
+    fn mask(&self, y_true: &Tensor) -> Result<Option<Tensor>> {
+        let counted = labels::counted(y_true, self.ignore_class)?;
+        Ok(counted
+            .map(|counted| counted.to_dtype(DType::F32))
+            .transpose()?)
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        let (outer, classes) = match output_shape {
-            [outer @ .., classes] => (outer, *classes),
-            [] => return Err(no_axis()),
+        labels::check(y_true, output_shape, self.axis, self.ignore_class)
+    }
+
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        let rows = labels::classes_last(y_pred, self.axis)?;
+        let labels = labels::indices(y_true, &rows, self.ignore_class)?; // (batch, .., 1)
+        let Some(counted) = labels::counted(y_true, self.ignore_class)? else {
+            return self.of_rows(&labels, &rows);
         };
-        let shape = y_true.sample_shape();
-        if shape != outer && shape != [outer, &[1]].concat() {
-            let advice = if shape == output_shape {
-                "targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets".to_string()
-            } else {
-                let outputs = batched(output_shape);
-                format!(
-                    "the model's outputs are {outputs}, with a label for each row of the last axis: a Flatten layer may be missing"
-                )
-            };
-            return Err(target_error(y_true, outer, &advice));
-        }
-        let rows = Rows::Range {
-            start: 0,
-            length: y_true.len(),
-        };
-        // Once before training, so that no step has to look.
-        let values = y_true.gather(rows, DType::F32, &Device::Cpu)?;
-        let labels = values.flatten_all()?.to_vec1::<f32>()?;
-        check_labels(&labels, classes, shape.iter().product())
+        // Also the outputs, so that no infinite one reaches the gradient.
+        let rows = zero_unless(&counted, &rows)?;
+        zero_unless(&counted, &self.of_rows(&labels, &rows)?)
     }
 
     fn losses_and_gradient(
@@ -92,66 +149,39 @@ impl Loss for SparseCategoricalCrossentropy {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        if !self.from_logits {
+        let last = labels::class_axis(self.axis, y_pred.rank())? + 1 == y_pred.rank();
+        if !self.from_logits || !last {
             return Ok(None);
         }
-        let width = y_pred.dim(D::Minus1)?;
-        if ops::in_memory(&[y_true, y_pred]) {
-            check_shape(y_true, y_pred)?;
-            check_labels(&ops::numbers(y_true)?, width, 1)?;
-            return fused_rows(y_true, y_pred, ops::cross_entropy::sparse);
+        let both = if ops::in_memory(&[y_true, y_pred]) {
+            self.fused(y_true, y_pred)?
+        } else {
+            self.plain(y_true, y_pred)?
+        };
+        match (both, labels::counted(y_true, self.ignore_class)?) {
+            (Some((losses, gradient)), Some(counted)) => Ok(Some((
+                zero_unless(&counted, &losses)?,
+                zero_unless(&counted, &gradient)?,
+            ))),
+            (both, _) => Ok(both),
         }
-        let classes = Tensor::arange(0u32, width as u32, y_pred.device())?;
-        let one_hot = labels(y_true, y_pred)?.broadcast_eq(&classes)?;
-        let probabilities = candle_nn::ops::softmax(y_pred, D::Minus1)?;
-        let gradient = (probabilities - one_hot.to_dtype(y_pred.dtype())?)?;
-        Ok(Some((self.call(y_true, y_pred)?, gradient)))
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {
-        let fuses = activation == ActivationFunction::Softmax && !self.from_logits;
+        let whole = self.axis == -1 && self.ignore_class.is_none();
+        let fuses = activation == ActivationFunction::Softmax && whole && !self.from_logits;
         fuses.then(|| Box::new(self.clone().from_logits()) as Box<dyn Loss>)
     }
 }
 
-/// Labels as whole numbers, (batch, .., 1).
-fn labels(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    check_shape(y_true, y_pred)?;
-    // Below 0 they would become the class 0; from the GPU they would have to be waited for.
-    if y_true.device().is_cpu() {
-        let labels = y_true.to_dtype(DType::F32)?.flatten_all()?;
-        check_labels(&labels.to_vec1()?, y_pred.dim(D::Minus1)?, 1)?;
+/// Losses, or rows of numbers, with 0 where a label does not count.
+fn zero_unless(counted: &Tensor, numbers: &Tensor) -> Result<Tensor> {
+    let mut shape = numbers.dims().to_vec();
+    if counted.elem_count() < numbers.elem_count()
+        && let Some(last) = shape.last_mut()
+    {
+        *last = 1; // (batch, .., 1)
     }
-    let labels = y_true.to_dtype(DType::U32)?;
-    if labels.rank() < y_pred.rank() {
-        return Ok(labels.unsqueeze(labels.rank())?);
-    }
-    Ok(labels)
-}
-
-/// An error unless there is a label for every row of outputs.
-fn check_shape(y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
-    let rows = &y_pred.dims()[..y_pred.rank().saturating_sub(1)];
-    if y_true.dims() == rows || y_true.dims() == [rows, &[1]].concat() {
-        return Ok(());
-    }
-    Err(misfit(
-        y_true,
-        rows,
-        "give a label for every row of outputs",
-    ))
-}
-
-/// An error unless every label is a whole number below `classes`; `width` of them belong to a
-/// sample.
-fn check_labels(labels: &[f32], classes: usize, width: usize) -> Result<()> {
-    let fits = |label: &f32| label.fract() == 0.0 && (0.0..classes as f32).contains(label);
-    match labels.iter().position(|label| !fits(label)) {
-        None => Ok(()),
-        Some(index) => Err(Error::Label {
-            label: f64::from(labels[index]),
-            sample: index / width.max(1),
-            classes,
-        }),
-    }
+    let counted = counted.reshape(shape)?.broadcast_as(numbers.shape())?;
+    Ok(counted.where_cond(numbers, &numbers.zeros_like()?)?)
 }

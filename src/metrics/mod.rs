@@ -1,12 +1,52 @@
 //! Metrics: what is counted while a model trains, and the trait for metrics of your own.
 
 mod accuracy;
+mod along_axis;
+mod base;
+mod binary_accuracy;
+mod categorical_accuracy;
+mod confusion;
+
+mod exact_accuracy;
+mod f_score;
+mod from_fn;
+mod iou;
+mod mean;
+mod of_losses;
+mod r2_score;
+mod root_mean_squared_error;
+mod rule;
 mod running_mean;
+mod shapes;
+mod tally;
+mod top_k_categorical_accuracy;
 
 pub use accuracy::Accuracy;
+pub use along_axis::{ConcordanceCorrelation, CosineSimilarity, PearsonCorrelation};
+pub use binary_accuracy::BinaryAccuracy;
+pub use categorical_accuracy::{CategoricalAccuracy, SparseCategoricalAccuracy};
+pub use confusion::{
+    Auc, Curve, FalseNegatives, FalsePositives, Precision, PrecisionAtRecall, Recall,
+    RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity, SummationMethod,
+    Thresholds, TrueNegatives, TruePositives,
+};
+pub use exact_accuracy::ExactAccuracy;
+pub use f_score::{Average, F1Score, FBetaScore};
+pub use from_fn::{FromFn, from_fn};
+pub use iou::{BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU};
+pub use of_losses::{
+    BinaryCrossentropy, CategoricalCrossentropy, CategoricalHinge, Hinge, KLDivergence,
+    LogCoshError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+    MeanSquaredLogarithmicError, Poisson, SparseCategoricalCrossentropy, SquaredHinge,
+};
+pub use r2_score::{ClassAggregation, R2Score};
+pub use root_mean_squared_error::RootMeanSquaredError;
 pub use running_mean::RunningMean;
+pub use top_k_categorical_accuracy::{SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy};
 
-use crate::Result;
+use crate::{
+    Config, Error, Result, config::Entry, config::serde_of_part, config::table, error::tuple,
+};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
@@ -33,8 +73,13 @@ use std::fmt::Debug;
 /// struct ConfidenceCounter(RunningMean);
 ///
 /// impl Counter for ConfidenceCounter {
-///     fn update(&mut self, _y_true: &Tensor, y_pred: &Tensor) -> candle_keras::Result<()> {
-///         self.0.add(&y_pred.max(1)?)
+///     fn update(
+///         &mut self,
+///         _y_true: &Tensor,
+///         y_pred: &Tensor,
+///         sample_weight: Option<&Tensor>,
+///     ) -> candle_keras::Result<()> {
+///         self.0.add_weighted(&y_pred.max(1)?, sample_weight)
 ///     }
 ///     fn result(&mut self) -> candle_keras::Result<f64> {
 ///         self.0.result()
@@ -47,22 +92,238 @@ pub trait Metric: Debug + Send + Sync {
 
     /// A counter that has seen no sample; every epoch and every evaluation takes a new one.
     fn counter(&self) -> Box<dyn Counter>;
+
+    /// Whether it counts samples by their weights; [`Weighted`] makes one that does.
+    fn weighted(&self) -> bool {
+        false
+    }
+
+    /// Whether it can count targets of shape (None, `target_shape`) with outputs of shape
+    /// (None, `output_shape`), and its arguments are in range. `fit` and `evaluate` ask once.
+    ///
+    /// # Errors
+    /// When it cannot; the message says which shape fits.
+    fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
+        let _ = (target_shape, output_shape);
+        Ok(())
+    }
+
+    /// Whether more of it is better or less, by which callbacks in Keras's mode `auto` judge it;
+    /// `None` where that cannot be said.
+    fn direction(&self) -> Option<Direction> {
+        None
+    }
+
+    /// Its class and arguments, if it can be written to a file.
+    fn config(&self) -> Option<Config> {
+        None
+    }
+}
+
+/// Which way a number goes when a model gets better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// More is better, as of an accuracy.
+    Up,
+    /// Less is better, as of an error.
+    Down,
+}
+
+serde_of_part!(Metric, "metric", "keras.metrics", METRICS);
+
+/// Every metric of the crate, by Keras's names.
+pub(crate) const METRICS: &[Entry<dyn Metric>] = {
+    // Keras's string "accuracy" and its class of that name are two metrics.
+
+    use crate::metrics::Accuracy as accuracy;
+    use {Auc as AUC, ExactAccuracy as Accuracy};
+    table![dyn Metric:
+        accuracy = accuracy, "acc";
+        AUC = AUC::new(), "auc";
+        Accuracy = Accuracy::new();
+        BinaryAccuracy = BinaryAccuracy::new(), "binary_accuracy";
+        BinaryCrossentropy = BinaryCrossentropy::new(), "binary_crossentropy", "bce", "BCE";
+        BinaryIoU = BinaryIoU::new(), "binary_io_u";
+        CategoricalAccuracy = CategoricalAccuracy::new(), "categorical_accuracy";
+        CategoricalCrossentropy = CategoricalCrossentropy::new(), "categorical_crossentropy";
+        CategoricalHinge = CategoricalHinge::new(), "categorical_hinge";
+        ConcordanceCorrelation = ConcordanceCorrelation::new(), "concordance_correlation";
+        CosineSimilarity = CosineSimilarity::new(), "cosine_similarity";
+        F1Score = F1Score::new(), "f1_score";
+        FBetaScore = FBetaScore::new(), "f_beta_score";
+        FalseNegatives = FalseNegatives::new(), "false_negatives";
+        FalsePositives = FalsePositives::new(), "false_positives";
+        Hinge = Hinge::new(), "hinge";
+        IoU = IoU::new(1, [0]), ["num_classes", "target_class_ids"], "io_u";
+        KLDivergence = KLDivergence::new(), "kl_divergence", "kld", "KLD";
+        LogCoshError = LogCoshError::new(), "logcosh", "log_cosh_error";
+        MeanAbsoluteError = MeanAbsoluteError::new(), "mean_absolute_error", "mae", "MAE";
+        MeanAbsolutePercentageError = MeanAbsolutePercentageError::new(),
+            "mean_absolute_percentage_error", "mape", "MAPE";
+        MeanIoU = MeanIoU::new(1), ["num_classes"], "mean_io_u";
+        MeanSquaredError = MeanSquaredError::new(), "mean_squared_error", "mse", "MSE";
+        MeanSquaredLogarithmicError = MeanSquaredLogarithmicError::new(),
+            "mean_squared_logarithmic_error", "msle", "MSLE";
+        OneHotIoU = OneHotIoU::new(1, [0]), ["num_classes", "target_class_ids"], "one_hot_io_u";
+        OneHotMeanIoU = OneHotMeanIoU::new(1), ["num_classes"], "one_hot_mean_io_u";
+        PearsonCorrelation = PearsonCorrelation::new(), "pearson_correlation";
+        Poisson = Poisson::new(), "poisson";
+        Precision = Precision::new(), "precision";
+        PrecisionAtRecall = PrecisionAtRecall::new(0.5), ["recall"], "precision_at_recall";
+        R2Score = R2Score::new(), "r2_score";
+        Recall = Recall::new(), "recall";
+        RecallAtPrecision = RecallAtPrecision::new(0.5), ["precision"], "recall_at_precision";
+        RootMeanSquaredError = RootMeanSquaredError::new(), "root_mean_squared_error";
+        SensitivityAtSpecificity = SensitivityAtSpecificity::new(0.5), ["specificity"],
+            "sensitivity_at_specificity";
+        SparseCategoricalAccuracy = SparseCategoricalAccuracy::new(),
+            "sparse_categorical_accuracy";
+        SparseCategoricalCrossentropy = SparseCategoricalCrossentropy::new(),
+            "sparse_categorical_crossentropy";
+        SparseTopKCategoricalAccuracy = SparseTopKCategoricalAccuracy::new(),
+            "sparse_top_k_categorical_accuracy";
+        SpecificityAtSensitivity = SpecificityAtSensitivity::new(0.5), ["sensitivity"],
+            "specificity_at_sensitivity";
+        SquaredHinge = SquaredHinge::new(), "squared_hinge";
+        TopKCategoricalAccuracy = TopKCategoricalAccuracy::new(), "top_k_categorical_accuracy";
+        TrueNegatives = TrueNegatives::new(), "true_negatives";
+        TruePositives = TruePositives::new(), "true_positives";
+    ]
+};
+
+/// A metric that counts samples by their weights. Keras: `weighted_metrics`.
+///
+/// ```
+/// use candle_keras::{metrics::Weighted, prelude::*};
+/// # fn main() -> anyhow::Result<()> {
+/// # let mut model = Sequential::new().add(Input::new(4)).add(Dense::new(1).activation(Sigmoid)).build(&Device::Cpu)?;
+/// let metrics = (Accuracy, Weighted(Accuracy)); // accuracy, weighted_accuracy
+/// model.compile(Adam::new(0.001), BinaryCrossentropy::new(), metrics)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Weighted<M>(pub M);
+
+impl<M: Metric> Metric for Weighted<M> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn counter(&self) -> Box<dyn Counter> {
+        self.0.counter()
+    }
+
+    fn weighted(&self) -> bool {
+        true
+    }
+
+    fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
+        self.0.check(target_shape, output_shape)
+    }
+
+    fn direction(&self) -> Option<Direction> {
+        self.0.direction()
+    }
+
+    fn config(&self) -> Option<Config> {
+        self.0.config()
+    }
+}
+
+impl Metric for Box<dyn Metric> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn counter(&self) -> Box<dyn Counter> {
+        (**self).counter()
+    }
+
+    fn weighted(&self) -> bool {
+        (**self).weighted()
+    }
+
+    fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
+        (**self).check(target_shape, output_shape)
+    }
+
+    fn direction(&self) -> Option<Direction> {
+        (**self).direction()
+    }
+
+    fn config(&self) -> Option<Config> {
+        (**self).config()
+    }
 }
 
 /// A metric's count of the samples so far.
 pub trait Counter: Debug + Send + Sync {
     /// Counts the samples of a batch, from their targets, which come as a loss gets them, and the
-    /// model's outputs.
+    /// model's outputs. `sample_weight` is there for a weighted metric of samples with weights.
     ///
     /// # Errors
     /// When candle's operations fail.
-    fn update(&mut self, y_true: &Tensor, y_pred: &Tensor) -> Result<()>;
+    fn update(
+        &mut self,
+        y_true: &Tensor,
+        y_pred: &Tensor,
+        sample_weight: Option<&Tensor>,
+    ) -> Result<()>;
 
-    /// The number so far; NaN before the first sample.
+    /// The number so far, of several their mean; before the first sample it says nothing.
     ///
     /// # Errors
     /// When candle's operations fail.
     fn result(&mut self) -> Result<f64>;
+
+    /// All numbers of a metric that has several, such as one for each class.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn values(&mut self) -> Result<Vec<f64>> {
+        Ok(vec![self.result()?])
+    }
+}
+
+/// An error unless a number is from 0 to 1.
+pub(crate) fn check_share(argument: &str, value: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    let advice = "it is compared with probabilities, or shares";
+    Err(Error::argument(
+        argument,
+        "a number from 0 to 1",
+        value,
+        advice,
+    ))
+}
+
+/// An error unless a count is at least 1.
+fn check_at_least_one(argument: &str, value: usize) -> Result<()> {
+    if value > 0 {
+        return Ok(());
+    }
+    Err(Error::argument(
+        argument,
+        "at least 1",
+        value,
+        "leave it out for the default",
+    ))
+}
+
+/// An error unless there are values for each sample.
+fn check_values(values: &Tensor, y_pred: &Tensor) -> Result<()> {
+    if values.rank() > 0 && values.dims().first() == y_pred.dims().first() {
+        return Ok(());
+    }
+    let samples = y_pred.dims().first().copied().unwrap_or_default();
+    Err(Error::argument(
+        "values",
+        format!("one for each of {samples} samples"),
+        format!("shape {}", tuple(values.dims())),
+        "leave the mean over samples to the metric: take it over the last axis only",
+    ))
 }
 
 /// What `compile` takes as metrics: `[Accuracy]`, `(Accuracy, Confidence)` for several types, `()` for none, or a `Vec<Box<dyn Metric>>`.

@@ -20,6 +20,8 @@ pub struct RunningMean {
     count: f64,
     /// Sums of batches that are still on a device.
     pending: Vec<Tensor>,
+    /// The same of their weights, where they have some.
+    pending_counts: Vec<Tensor>,
     batches: usize,
     first_not_finite: Option<usize>,
 }
@@ -40,6 +42,62 @@ impl RunningMean {
         self.count += count;
         if values.device().is_cpu() {
             self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Counts numbers, each as often as its weight says, of the same shape or one to which it can
+    /// be broadcast; all once where there are none.
+    ///
+    /// # Errors
+    /// When the shapes do not fit, or candle's operations fail.
+    pub fn add_weighted(&mut self, values: &Tensor, weights: Option<&Tensor>) -> Result<()> {
+        let Some(weights) = weights else {
+            return self.add(values);
+        };
+        let weights = crate::losses::spread(weights, values)?;
+        let sums = [(values * &weights)?.sum_all()?, weights.sum_all()?];
+        if values.device().is_cpu() {
+            let number = |sum: &Tensor| sum.to_dtype(DType::F64)?.to_scalar::<f64>();
+            self.add_sum(number(&sums[0])?, number(&sums[1])?);
+            return Ok(());
+        }
+        let [sum, count] = sums;
+        self.pending.push(sum.detach());
+        self.pending_counts.push(count.detach());
+        Ok(())
+    }
+
+    /// Counts `count` numbers of which the mean is the sum of all terms, each (numbers to sum up,
+    /// factor).
+    pub(crate) fn add_terms<'a>(
+        &mut self,
+        terms: impl Iterator<Item = &'a (Tensor, f64)>,
+        count: f64,
+    ) -> Result<()> {
+        let mut sum = 0.0;
+        let mut on_device: Option<Tensor> = None;
+        for (numbers, factor) in terms {
+            let factor = factor * count;
+            if ops::in_memory(&[numbers]) {
+                let numbers = ops::numbers(numbers)?;
+                sum += factor * numbers.iter().map(|x| f64::from(*x)).sum::<f64>();
+                continue;
+            }
+            let term = (numbers.detach().sum_all()? * factor)?;
+            if numbers.device().is_cpu() {
+                sum += term.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+                continue;
+            }
+            on_device = Some(match on_device {
+                Some(others) => (others + term)?,
+                None => term,
+            });
+        }
+        self.count += count;
+        match on_device {
+            Some(term) => self.pending.push((term + sum)?),
+            None => self.settle_sum(sum),
         }
         Ok(())
     }
@@ -66,12 +124,17 @@ impl RunningMean {
 
     /// Reads what is still on the device, in one go.
     fn settle(&mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            let sums = Tensor::stack(&self.pending, 0)?.to_device(&Device::Cpu)?;
-            let sums = sums.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-            self.pending.clear();
-            sums.into_iter().for_each(|sum| self.settle_sum(sum));
-        }
+        let read = |pending: &mut Vec<Tensor>| -> Result<Vec<f64>> {
+            if pending.is_empty() {
+                return Ok(Vec::new());
+            }
+            let sums = Tensor::stack(pending, 0)?.to_device(&Device::Cpu)?;
+            pending.clear();
+            Ok(sums.to_dtype(DType::F64)?.to_vec1()?)
+        };
+        let sums = read(&mut self.pending)?;
+        sums.into_iter().for_each(|sum| self.settle_sum(sum));
+        self.count += read(&mut self.pending_counts)?.iter().sum::<f64>();
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl Sequential {
     }
 
     /// Takes the layers out of the chain again, as if the model had never been built.
-    fn take_apart(&mut self) {
+    pub(super) fn take_apart(&mut self) {
         if let Some(chain) = self.chain.take() {
             self.compiled = None;
             self.trained = Trained::default();
@@ -107,12 +107,16 @@ impl Sequential {
                 .and_then(|()| layer.output_shape(shape))
                 .and_then(not_empty)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
-            nodes.push(Node {
+            let trainable = layer.is_trainable();
+            let mut node = Node {
                 layer,
                 name,
                 weights,
                 output_shape,
-            });
+                trainable,
+            };
+            node.set_trainable(trainable);
+            nodes.push(node);
         }
         self.chain = Some(Chain {
             nodes,

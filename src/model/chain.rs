@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) weights: Vec<Weight>,
     pub(crate) output_shape: Vec<usize>,
+    /// Whether training changes its weights.
+    pub(crate) trainable: bool,
 }
 
 /// The layers of a built model.
@@ -35,7 +37,18 @@ pub(crate) struct Chain {
 }
 
 /// What a forward pass leaves for the backward one.
-pub(crate) struct Tape(Vec<Record>);
+pub(crate) struct Tape {
+    records: Vec<Record>,
+}
+
+/// What a pass through all layers gives.
+pub(crate) struct Outcome {
+    pub(crate) outputs: Tensor,
+    /// What the layers' outputs add to the loss, as (penalty, factor).
+    pub(crate) penalties: Vec<(Tensor, f64)>,
+    /// Which of the outputs' steps count, 1 or 0; all where there is none.
+    pub(crate) mask: Option<Tensor>,
+}
 
 struct Record {
     inputs: Tensor,
@@ -75,6 +88,29 @@ impl Node {
         self.weights.iter().any(Weight::trainable)
     }
 
+    /// Whether training changes its weights, or no longer does.
+    pub(crate) fn set_trainable(&mut self, trainable: bool) {
+        self.trainable = trainable;
+        let weights = self.weights.iter_mut();
+        weights.for_each(|weight| weight.freeze(!trainable));
+    }
+
+    /// What these outputs add to the loss, as (penalty, factor).
+    fn penalty(&self, outputs: &Tensor) -> Result<Option<(Tensor, f64)>> {
+        let Some(regularizer) = self.layer.activity_regularizer() else {
+            return Ok(None);
+        };
+        let penalty = regularizer.penalty(outputs);
+        let penalty = penalty.map_err(|error| self.blame(error))?;
+        Ok(Some((penalty, 1.0 / outputs.dim(0)?.max(1) as f64)))
+    }
+
+    /// The mask of its outputs, from its inputs and theirs.
+    fn mask(&self, inputs: &Tensor, before: Option<Tensor>) -> Result<Option<Tensor>> {
+        let own = self.layer.mask(inputs).map_err(|error| self.blame(error))?;
+        Ok(own.or(before.filter(|_| self.layer.passes_mask())))
+    }
+
     /// An error of this layer, with its name.
     pub(crate) fn blame(&self, error: impl Into<Error>) -> Error {
         blame(&self.name, self.layer.class_name(), error)
@@ -99,7 +135,9 @@ impl Chain {
 
     /// The activation that the last layer can leave off.
     pub(crate) fn last_activation(&self) -> ActivationFunction {
+        // A penalty on the outputs is one on the activation's, which must not be left off then.
         let last = self.nodes.last();
+        let last = last.filter(|node| node.layer.activity_regularizer().is_none());
         last.map_or(ActivationFunction::Linear, |node| {
             node.layer.final_activation()
         })
@@ -110,14 +148,36 @@ impl Chain {
         self.nodes.iter().flat_map(|node| &node.weights)
     }
 
+    /// What the weights add to the loss, as (penalty, factor).
+    pub(crate) fn weight_penalties(&self) -> Result<Vec<(Tensor, f64)>> {
+        let penalties = self.weights().filter_map(|weight| {
+            let penalty = weight.regularizer()?.penalty(weight.value());
+            let named = |error| Error::of_part("regularizer of", weight.path(), error);
+            Some(penalty.map(|penalty| (penalty, 1.0)).map_err(named))
+        });
+        penalties.collect()
+    }
+
     /// The outputs of a batch, outside training.
     pub(crate) fn forward(&self, inputs: &Tensor, head: Head) -> Result<Tensor> {
-        let mut x = inputs.clone();
+        Ok(self.run(inputs, head)?.outputs)
+    }
+
+    /// The same, with what the loss needs besides.
+    pub(crate) fn run(&self, inputs: &Tensor, head: Head) -> Result<Outcome> {
+        let mut outcome = Outcome {
+            outputs: inputs.clone(),
+            penalties: Vec::new(),
+            mask: None,
+        };
         for (index, node) in self.nodes.iter().enumerate() {
             let mut pass = self.pass(index, None, head);
-            x = node.run(&x, &mut pass)?;
+            let outputs = node.run(&outcome.outputs, &mut pass)?;
+            outcome.mask = node.mask(&outcome.outputs, outcome.mask)?;
+            outcome.penalties.extend(node.penalty(&outputs)?);
+            outcome.outputs = outputs;
         }
-        Ok(x)
+        Ok(outcome)
     }
 
     /// Calls `run` with every batch of `count` samples and `take`, in their order, with what it gave.
@@ -163,15 +223,16 @@ impl Chain {
         Ok(outputs)
     }
 
-    /// The outputs of a batch in training step `step`, and what the gradients need.
+    /// What a batch gives in training step `step`, and what the gradients need.
     pub(crate) fn forward_training(
         &self,
         inputs: &Tensor,
         step: u64,
         head: Head,
         updates: Updates,
-    ) -> Result<(Tensor, Tape)> {
+    ) -> Result<(Outcome, Tape)> {
         let mut records: Vec<Record> = Vec::with_capacity(self.nodes.len());
+        let (mut penalties, mut mask) = (Vec::new(), None);
         let mut learns_before = false;
         for (index, node) in self.nodes.iter().enumerate() {
             let inputs = records
@@ -195,6 +256,8 @@ impl Chain {
                 };
                 (outputs.detach(), Some(graph))
             };
+            mask = node.mask(&inputs, mask)?;
+            penalties.extend(node.penalty(&outputs)?);
             records.push(Record {
                 kept: pass.kept,
                 inputs,
@@ -204,7 +267,12 @@ impl Chain {
             learns_before |= node.learns();
         }
         let outputs = records.last().map_or(inputs, |record| &record.outputs);
-        Ok((outputs.clone(), Tape(records)))
+        let outcome = Outcome {
+            outputs: outputs.clone(),
+            penalties,
+            mask,
+        };
+        Ok((outcome, Tape { records }))
     }
 
     /// The loss's gradient with respect to every trainable weight, in order, from `gradient`, the
@@ -217,11 +285,17 @@ impl Chain {
     ) -> Result<Vec<Gradient>> {
         let mut gradient = gradient.clone();
         let mut of_layers = Vec::with_capacity(self.nodes.len());
-        for (index, (node, record)) in self.nodes.iter().zip(&tape.0).enumerate().rev() {
+        for (index, (node, record)) in self.nodes.iter().zip(&tape.records).enumerate().rev() {
             let before = &self.nodes[..index];
             let needs_input_gradient = before.iter().any(Node::learns);
             if !needs_input_gradient && !node.learns() {
                 break;
+            }
+            if let Some(regularizer) = node.layer.activity_regularizer() {
+                let samples = record.outputs.dim(0)?.max(1) as f64;
+                let own = regularizer.gradient(&record.outputs);
+                let own = own.map_err(|error| node.blame(error))?;
+                gradient = (gradient + (own / samples)?)?;
             }
             let step = Forward {
                 inputs: &record.inputs,
@@ -238,7 +312,7 @@ impl Chain {
                 None => differentiate(node, record, &gradient.detach()).map(Deferred::from),
             }
             .map_err(|error| node.blame(error))?;
-            of_layers.push(gradients.weights);
+            of_layers.push(node.with_penalties(gradients.weights)?);
             match gradients.inputs {
                 Some(inputs) if needs_input_gradient => gradient = inputs,
                 _ => break,
@@ -251,6 +325,7 @@ impl Chain {
         Pass {
             layer: &self.nodes[index].name,
             weights: &self.nodes[index].weights,
+            trainable: self.nodes[index].trainable,
             tracked: false,
             step,
             seed: self.seed,
@@ -274,8 +349,8 @@ impl Node {
             let advice = "mend the layer's backward";
             Err(Error::argument(what, expected, got, advice))
         };
-        let trainable = || self.weights.iter().filter(|weight| weight.trainable());
-        let (count, got) = (trainable().count(), gradients.weights.len());
+        let learning = || self.weights.iter().filter(|weight| weight.learns());
+        let (count, got) = (learning().count(), gradients.weights.len());
         if got != count {
             return misfit(
                 "gradients of the weights".to_string(),
@@ -283,7 +358,7 @@ impl Node {
                 got.to_string(),
             );
         }
-        for (weight, gradient) in trainable().zip(&gradients.weights) {
+        for (weight, gradient) in learning().zip(&gradients.weights) {
             if gradient.dims() != weight.value().dims() {
                 return misfit(
                     format!("gradient of the weight {}", weight.name()),
@@ -306,6 +381,22 @@ impl Node {
             ),
             _ => Ok(gradients),
         }
+    }
+
+    /// The gradients of the weights that are trained, with those of what they add to the loss.
+    fn with_penalties(&self, gradients: Vec<Gradient>) -> Result<Vec<Gradient>> {
+        if !self.trainable {
+            return Ok(Vec::new());
+        }
+        let learning = self.weights.iter().filter(|weight| weight.learns());
+        let added = learning.zip(gradients).map(|(weight, gradient)| {
+            let Some(regularizer) = weight.regularizer() else {
+                return Ok(gradient);
+            };
+            let own = regularizer.gradient(weight.value())?;
+            Ok(Gradient::Whole((gradient.whole()? + own)?))
+        });
+        added.collect()
     }
 
     /// The layer's outputs, if they have the shape that it promised.
@@ -350,7 +441,7 @@ fn differentiate(node: &Node, record: &Record, gradient: &Tensor) -> Result<Grad
         })
     };
     let trainable = node.weights.iter().filter(|weight| weight.trainable());
-    let weights = trainable
+    let weights = trainable // none of a frozen layer
         .map(|weight| {
             find(weight.variable(), &|| {
                 format!("the weight `{}`", weight.name())

@@ -2,17 +2,19 @@
 
 mod build;
 pub(crate) mod chain;
+mod layers;
 mod names;
 mod predict;
 pub(crate) mod snapshot;
 mod summary;
 
+pub use layers::LayerInModel;
 pub use predict::Predict;
 pub use summary::Summary;
 
 use crate::{
     Error, Result, error::known, layers::Layer, losses::Loss, metrics::Metric, metrics::Metrics,
-    ops::pace::Pace, optimizers::Optimizer, optimizers::OptimizerState, training::Counters,
+    ops::pace::Pace, optimizers::Optimization, optimizers::Optimizer, training::Counters,
     weights::Weight,
 };
 use candle_core::{DType, Tensor};
@@ -57,7 +59,7 @@ pub struct Sequential {
 /// What `compile` was given.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    pub(crate) optimizer: OptimizerState,
+    pub(crate) optimizer: Optimization,
     pub(crate) loss: Box<dyn Loss>,
     /// The loss from the inputs of the last layer's activation, where it can be had so.
     pub(crate) loss_of_logits: Option<Box<dyn Loss>>,
@@ -67,7 +69,8 @@ pub(crate) struct Compiled {
 /// How far the model has been trained, and the counts of the running epoch.
 #[derive(Debug, Default)]
 pub(crate) struct Trained {
-    pub(crate) epochs: u64,
+    /// Passes over the data that were begun.
+    pub(crate) passes: u64,
     pub(crate) steps: u64,
     pub(crate) counters: Counters,
     pub(crate) pace: Pace,
@@ -115,11 +118,13 @@ impl Sequential {
             .ok_or(Error::NotBuilt { method: "compile" })?;
         self.outside_fit("compile")?;
         let loss = loss.into();
+        let metrics = metrics.into_metrics();
+        self.trained.counters = Counters::new(&metrics);
         self.compiled = Some(Compiled {
-            optimizer: OptimizerState::new(optimizer.into(), chain.weights())?,
+            optimizer: Optimization::new(optimizer.into(), chain.weights())?,
             loss_of_logits: loss.fused_with(chain.last_activation()),
             loss,
-            metrics: metrics.into_metrics(),
+            metrics,
         });
         Ok(())
     }
@@ -174,14 +179,6 @@ impl Sequential {
         })
     }
 
-    /// The names of the layers, in order.
-    pub fn layer_names(&self) -> Vec<&str> {
-        let chain = self.chain.iter();
-        chain
-            .flat_map(|chain| chain.nodes.iter().map(|node| node.name.as_str()))
-            .collect()
-    }
-
     /// The shape of one sample that goes in; empty before `build`.
     pub fn input_shape(&self) -> &[usize] {
         self.chain.as_ref().map_or(&[], |chain| &chain.input_shape)
@@ -198,19 +195,20 @@ impl Sequential {
         self.chain.as_ref().map(|chain| chain.seed).or(self.seed)
     }
 
-    /// The optimizer's learning rate.
+    /// The optimizer's learning rate; of a schedule, that of the next step.
     ///
     /// # Errors
     /// When the model is not compiled.
     pub fn learning_rate(&self) -> Result<f64> {
         let compiled = self.compiled("learning_rate")?;
-        Ok(compiled.optimizer.rule.learning_rate())
+        let Optimization { rule, steps, .. } = &compiled.optimizer;
+        Ok(rule.settings().learning_rate(*steps))
     }
 
     /// Changes the optimizer's learning rate, from the next step on.
     ///
     /// # Errors
-    /// When the model is not compiled, or the rate is below 0 or not finite.
+    /// When the model is not compiled, a schedule decides the rate, or it is below 0 or not finite.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         crate::optimizers::check_learning_rate(learning_rate)?;
         let method = "set_learning_rate";
@@ -218,8 +216,8 @@ impl Sequential {
             .compiled
             .as_mut()
             .ok_or(Error::NotCompiled { method })?;
-        compiled.optimizer.rule.set_learning_rate(learning_rate);
-        Ok(())
+        let settings = compiled.optimizer.rule.settings_mut();
+        settings.set_learning_rate(learning_rate)
     }
 
     /// How many numbers the optimizer keeps, and their bytes; none before its first step, as in
@@ -231,7 +229,7 @@ impl Sequential {
         if compiled.optimizer.steps == 0 {
             return (0, 0);
         }
-        let slots = compiled.optimizer.slots();
+        let slots = compiled.optimizer.variables();
         slots.fold((2, 8), |(count, bytes), slot| {
             let numbers = slot.elem_count();
             (

@@ -2,30 +2,32 @@
 
 use super::{Sequential, chain::Head};
 use crate::{
-    Data, Error, Logs, Result,
+    Data, Logs, Result,
+    callbacks::Callback,
     data::{Rows, check_batch_size},
-    error::of_samples,
+    training::epoch::each,
     training::progress::{Progress, Verbosity},
 };
 use candle_core::Tensor;
 
 /// How to predict: `Predict::new().batch_size(1000)`.
-#[derive(Debug, Clone)]
-pub struct Predict {
+pub struct Predict<'a> {
     batch_size: usize,
     verbose: u8,
+    callbacks: Vec<Box<dyn Callback + 'a>>,
 }
 
-impl Default for Predict {
+impl Default for Predict<'_> {
     fn default() -> Self {
         Self {
             batch_size: 32,
             verbose: 1,
+            callbacks: Vec::new(),
         }
     }
 }
 
-impl Predict {
+impl<'a> Predict<'a> {
     /// Batches of 32, and a bar for long work.
     pub fn new() -> Self {
         Self::default()
@@ -42,6 +44,12 @@ impl Predict {
     /// taken a second.
     pub fn verbose(mut self, verbose: u8) -> Self {
         self.verbose = verbose;
+        self
+    }
+
+    /// Adds a callback, of which the methods `on_predict_..` are called.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
         self
     }
 }
@@ -75,23 +83,33 @@ impl Sequential {
     /// As [`predict`](Self::predict), with options.
     ///
     /// # Errors
-    /// As for [`predict`](Self::predict), and for options out of range.
-    pub fn predict_with(&self, x: impl Into<Data>, options: Predict) -> Result<Tensor> {
+    /// As for [`predict`](Self::predict), for options out of range, and when a callback fails.
+    pub fn predict_with(&self, x: impl Into<Data>, mut options: Predict<'_>) -> Result<Tensor> {
         let chain = self.built("predict")?;
-        let x = self.checked_input(x.into(), "x")?;
+        let x = chain.checked_input(x.into(), "x")?;
         check_batch_size("batch_size", options.batch_size)?;
         let steps = x.len().div_ceil(options.batch_size);
-        let mut progress = Progress::of_long_work(Verbosity::new(options.verbose)?, steps);
+        let mut progress = Progress::of_long_work(Verbosity::new(options.verbose)?, Some(steps));
         let mut outputs = Vec::with_capacity(steps);
         let run = |rows| {
             let x = x.gather(rows, chain.dtype, &chain.device)?;
             chain.forward(&x, Head::Whole)
         };
+        let callbacks = &mut options.callbacks;
+        each(callbacks, |callback| callback.on_predict_begin(self))?;
         chain.each_batch(x.len(), options.batch_size, run, |output| {
+            let batch = outputs.len();
+            each(callbacks, |callback| {
+                callback.on_predict_batch_begin(batch, self)
+            })?;
+            each(callbacks, |callback| {
+                callback.on_predict_batch_end(batch, &output, self)
+            })?;
             outputs.push(output);
             progress.batch_end(|| Ok(Logs::default()))
         })?;
         progress.clear();
+        each(callbacks, |callback| callback.on_predict_end(self))?;
         match &outputs[..] {
             [all] => Ok(all.clone()),
             _ => Ok(Tensor::cat(&outputs, 0)?),
@@ -104,7 +122,7 @@ impl Sequential {
     /// As for [`predict`](Self::predict).
     pub fn layer_outputs(&self, x: impl Into<Data>) -> Result<Vec<(String, Tensor)>> {
         let chain = self.built("layer_outputs")?;
-        let x = self.checked_input(x.into(), "x")?;
+        let x = chain.checked_input(x.into(), "x")?;
         let rows = Rows::Range {
             start: 0,
             length: x.len(),
@@ -112,32 +130,5 @@ impl Sequential {
         let x = x.gather(rows, chain.dtype, &chain.device)?;
         let names = chain.nodes.iter().map(|node| node.name.clone());
         Ok(names.zip(chain.layer_outputs(&x)?).collect())
-    }
-
-    /// `x` if it has samples of the model's input shape.
-    pub(crate) fn checked_input(&self, x: Data, argument: &'static str) -> Result<Data> {
-        if x.is_empty() {
-            return Err(Error::Empty { argument });
-        }
-        if x.sample_shape() == self.input_shape() {
-            return Ok(x);
-        }
-        let counts =
-            [x.sample_shape(), self.input_shape()].map(|shape| shape.iter().product::<usize>());
-        let advice = if counts[0] == counts[1] && self.input_shape().len() == 1 {
-            "the numbers are as many, so Data::flatten() or a Flatten layer may be missing"
-        } else if counts[0] == counts[1] {
-            "the numbers are as many: reshape the samples, or give Input their shape"
-        } else if x.tensor().dims() == self.input_shape() {
-            "the axis of the samples is missing: one sample is x.unsqueeze(0)?"
-        } else {
-            "give samples of the shape of the model's Input"
-        };
-        Err(Error::Samples {
-            argument,
-            expected: of_samples(self.input_shape()),
-            got: x.shape_text(),
-            advice: advice.to_string(),
-        })
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Snapshot {
     optimizer_steps: u64,
     /// Dropout draws by the model's steps.
     model_steps: u64,
+    /// Shuffling draws by its passes over the data.
+    passes: u64,
 }
 
 impl Sequential {
@@ -25,6 +27,7 @@ impl Sequential {
                 .as_ref()
                 .map_or(0, |compiled| compiled.optimizer.steps),
             model_steps: self.trained.steps,
+            passes: self.trained.passes,
         })
     }
 
@@ -37,6 +40,7 @@ impl Sequential {
             compiled.optimizer.steps = snapshot.optimizer_steps;
         }
         self.trained.steps = snapshot.model_steps;
+        self.trained.passes = snapshot.passes;
         Ok(())
     }
 
@@ -54,7 +58,7 @@ impl Sequential {
         let slots = self
             .compiled
             .iter()
-            .flat_map(|compiled| compiled.optimizer.slots());
+            .flat_map(|compiled| compiled.optimizer.variables());
         self.weights().map(|weight| weight.variable()).chain(slots)
     }
 }

@@ -11,7 +11,7 @@ use super::{
     memory, numbers, threads, vectorized, write_all,
     zero_skipping::{self, Sparse},
 };
-use crate::Result;
+use crate::{Result, optimizers::Elementwise};
 use candle_core::{Storage, Tensor, Var};
 use std::{cell::RefCell, ops::Range};
 
@@ -184,6 +184,8 @@ pub(crate) struct Change<'a> {
     pub(crate) weight: &'a Var,
     pub(crate) slots: &'a [Var],
     pub(crate) gradient: Gradient,
+    /// What of itself the weight loses before the update.
+    pub(crate) decay: Option<f64>,
 }
 
 impl Change<'_> {
@@ -210,12 +212,9 @@ pub(crate) fn set_apart(changes: &mut [Change<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// What an update is given: numbers of a weight, of its gradient and of every slot.
-type Rule<'a> = dyn Fn(&mut [f32], &[f32], &mut [&mut [f32]]) + Sync + 'a;
-
 /// Changes all weights, which are in memory as their slots and gradients are and were set apart, by
 /// a rule that treats each number by itself.
-pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
+pub(crate) fn update(changes: &[Change<'_>], rule: &Elementwise<'_>) -> Result<()> {
     let tensors: Vec<&Tensor> = changes.iter().flat_map(Change::variables).collect();
     let operands = changes.iter().map(|change| {
         let operands = change.gradient.operands().into_iter().map(numbers);
@@ -232,7 +231,7 @@ pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
         let mut parts = Vec::new();
         for (change, source) in changes.iter().zip(&sources) {
             let weight_and_slots = all.by_ref().take(1 + change.slots.len());
-            parts.extend(Part::of(weight_and_slots, source));
+            parts.extend(Part::of(weight_and_slots, source, change.decay));
         }
         // A thread finds its rows of the large weights in its cache again.
         parts.sort_by(|a, b| a.place.total_cmp(&b.place));
@@ -245,6 +244,7 @@ pub(crate) fn update(changes: &[Change<'_>], rule: &Rule<'_>) -> Result<()> {
 /// Some rows of a weight.
 struct Part<'a> {
     source: &'a Source<'a>,
+    decay: Option<f32>,
     first: usize,
     /// Where in the weight it is, from 0 to 1; 1 for a weight in few parts.
     place: f64,
@@ -256,6 +256,7 @@ impl<'a> Part<'a> {
     fn of(
         mut weight_and_slots: impl Iterator<Item = &'a mut [f32]>,
         source: &'a Source<'a>,
+        decay: Option<f64>,
     ) -> impl Iterator<Item = Self> {
         let length = source.height * source.width;
         let weight = weight_and_slots.next().unwrap_or_default();
@@ -266,6 +267,7 @@ impl<'a> Part<'a> {
         let chunks = weight.chunks_mut(length).enumerate();
         chunks.map(move |(part, weight)| Self {
             source,
+            decay: decay.map(|decay| decay as f32),
             first: part * source.height,
             place: if small {
                 1.0
@@ -277,18 +279,21 @@ impl<'a> Part<'a> {
         })
     }
 
-    fn update(self, rule: &Rule<'_>) {
+    fn update(self, rule: &Elementwise<'_>) {
         let Self {
-            weight, mut slots, ..
+            weight,
+            mut slots,
+            decay,
+            ..
         } = self;
         self.source
             .each_block(self.first, weight.len(), |block, gradient| {
                 let slots = slots.iter_mut().map(|slot| &mut slot[block.clone()]);
-                rule(
-                    &mut weight[block.clone()],
-                    gradient,
-                    &mut slots.collect::<Vec<_>>(),
-                );
+                let weight = &mut weight[block.clone()];
+                if let Some(decay) = decay {
+                    super::update::decay(weight, decay);
+                }
+                rule(weight, gradient, &mut slots.collect::<Vec<_>>());
             });
     }
 }

@@ -4,13 +4,18 @@
 //! device and number type and is what the tests compare with.
 
 pub(crate) mod activation;
+pub(crate) mod batch_normalization;
 pub(crate) mod cross_entropy;
 pub(crate) mod dense;
+pub(crate) mod derivative;
 mod exponential;
 pub(crate) mod gather;
 mod gradient;
 mod matmul;
+pub(crate) mod noise;
 pub(crate) mod pace;
+pub(crate) mod row_normalization;
+pub(crate) mod scatter;
 pub(crate) mod threads;
 pub(crate) mod update;
 mod vectorized;

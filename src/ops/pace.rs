@@ -151,7 +151,7 @@ mod tests {
                         mode: mode(step),
                         ..Pace::default()
                     };
-                    pace.step(|| model.train_step(&x, &y))?;
+                    pace.step(|| model.train_on_batch(&x, &y))?;
                 }
                 let mut bits = Vec::new();
                 for weight in model.weights() {

@@ -2,6 +2,18 @@
 
 use super::vectorized;
 
+/// Weight decay: w ← w - w·δ.
+pub(crate) fn decay(weight: &mut [f32], decay: f32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for w in weight {
+                *w -= *w * decay;
+            }
+        },
+    );
+}
+
 /// Plain gradient descent: w ← w - η·g.
 pub(crate) fn descend(weight: &mut [f32], gradient: &[f32], learning_rate: f32) {
     vectorized(
@@ -36,31 +48,56 @@ pub(crate) fn descend_with_momentum(
     );
 }
 
-/// Adam's constants of one step; see [`Adam`](crate::optimizers::Adam) for what they are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AdamStep {
-    pub(crate) alpha: f32,
-    pub(crate) one_minus_beta_1: f32,
-    pub(crate) one_minus_beta_2: f32,
-    pub(crate) epsilon: f32,
-}
-
-/// m ← m + (g - m)·(1 - β₁), v ← v + (g² - v)·(1 - β₂), w ← w - α·m / (√v + ε).
-pub(crate) fn adam(
+/// Changes every number of a weight and of its slot in one pass, by `rule`, which gives both anew
+/// from the weight's number, its gradient and the slot's number. `rule` must be
+/// `#[inline(always)]`.
+pub(crate) fn with_slot(
     weight: &mut [f32],
     gradient: &[f32],
-    momentum: &mut [f32],
-    velocity: &mut [f32],
-    step: AdamStep,
+    slot: &mut [f32],
+    rule: impl Fn(f32, f32, f32) -> (f32, f32),
 ) {
     vectorized(
         #[inline(always)]
         || {
-            let slots = momentum.iter_mut().zip(velocity);
-            for ((w, g), (m, v)) in weight.iter_mut().zip(gradient).zip(slots) {
-                *m += (g - *m) * step.one_minus_beta_1;
-                *v += (g * g - *v) * step.one_minus_beta_2;
-                *w -= *m * step.alpha / (v.sqrt() + step.epsilon);
+            for ((w, g), a) in weight.iter_mut().zip(gradient).zip(slot) {
+                (*w, *a) = rule(*w, *g, *a);
+            }
+        },
+    );
+}
+
+/// As [`with_slot`], with two slots.
+pub(crate) fn with_two_slots(
+    weight: &mut [f32],
+    gradient: &[f32],
+    [first, second]: [&mut [f32]; 2],
+    rule: impl Fn(f32, f32, [f32; 2]) -> (f32, [f32; 2]),
+) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let slots = first.iter_mut().zip(second);
+            for ((w, g), (a, b)) in weight.iter_mut().zip(gradient).zip(slots) {
+                (*w, [*a, *b]) = rule(*w, *g, [*a, *b]);
+            }
+        },
+    );
+}
+
+/// As [`with_slot`], with three slots.
+pub(crate) fn with_three_slots(
+    weight: &mut [f32],
+    gradient: &[f32],
+    [first, second, third]: [&mut [f32]; 3],
+    rule: impl Fn(f32, f32, [f32; 3]) -> (f32, [f32; 3]),
+) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let slots = first.iter_mut().zip(second).zip(third);
+            for ((w, g), ((a, b), c)) in weight.iter_mut().zip(gradient).zip(slots) {
+                (*w, [*a, *b, *c]) = rule(*w, *g, [*a, *b, *c]);
             }
         },
     );

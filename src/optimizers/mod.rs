@@ -1,107 +1,179 @@
 //! Optimizers: how gradients change weights, and the trait for optimizers of your own.
 
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adam_rule;
+mod adam_w;
+mod adamax;
+mod ftrl;
+mod lamb;
+mod lion;
+mod muon;
+mod nadam;
+mod optimization;
+mod rmsprop;
+pub mod schedules;
+mod settings;
 mod sgd;
 
+pub use adadelta::Adadelta;
+pub use adafactor::Adafactor;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use adam_w::AdamW;
+pub use adamax::Adamax;
+pub use ftrl::Ftrl;
+pub use lamb::Lamb;
+pub use lion::Lion;
+pub use muon::Muon;
+pub use nadam::Nadam;
+pub use optimization::Optimization;
+pub use rmsprop::RMSprop;
+pub use settings::Settings;
 pub use sgd::Sgd;
 
 use crate::{
-    Error, Result,
-    ops::{self, Change, Gradient},
-    weights::Weight,
+    Config, Error, Result, config::Entry, config::serde_of_part, config::table, weights::Weight,
 };
 use candle_core::{Tensor, Var};
+use settings::{argument_setters, check_above_zero, settings_access, settings_setters};
 use std::fmt::Debug;
 
 /// A rule that changes one weight by its gradient. What it remembers of a weight from step to
-/// step it keeps in slots, tensors of the weight's shape that start at 0.
+/// step it keeps in slots.
+///
+/// Weight decay, clipping, averaging and accumulation are done around it, by the [`Settings`].
 ///
 /// ```
 /// use candle_core::{Tensor, Var};
-/// use candle_keras::optimizers::Optimizer;
+/// use candle_keras::optimizers::{Optimizer, Settings, Step};
+/// use candle_keras::weights::Weight;
 ///
 /// /// Moves every number by the learning rate, whatever the gradient's size.
 /// #[derive(Debug)]
 /// struct SignDescent {
-///     learning_rate: f64,
+///     settings: Settings,
 /// }
 ///
 /// impl Optimizer for SignDescent {
 ///     fn name(&self) -> &str {
 ///         "sign_descent"
 ///     }
-///     fn learning_rate(&self) -> f64 {
-///         self.learning_rate
+///     fn settings(&self) -> &Settings {
+///         &self.settings
 ///     }
-///     fn set_learning_rate(&mut self, learning_rate: f64) {
-///         self.learning_rate = learning_rate;
+///     fn settings_mut(&mut self) -> &mut Settings {
+///         &mut self.settings
 ///     }
 ///     fn update(
 ///         &self,
-///         _step: u64,
-///         weight: &Var,
+///         step: Step,
+///         weight: &Weight,
 ///         gradient: &Tensor,
 ///         _slots: &[Var],
 ///     ) -> candle_keras::Result<()> {
-///         let change = (gradient.sign()? * self.learning_rate)?;
-///         Ok(weight.set(&(weight.as_detached_tensor() - change)?)?)
+///         let change = (gradient.sign()? * step.learning_rate)?;
+///         Ok(weight.variable().set(&(weight.value() - change)?)?)
 ///     }
 /// }
+/// let settings = Settings::new(0.01).clipnorm(1.0);
+/// let optimizer = SignDescent { settings };
 /// ```
 pub trait Optimizer: Debug + Send + Sync {
     /// The name as in Keras: `adam`.
     fn name(&self) -> &str;
 
-    /// The step size.
-    fn learning_rate(&self) -> f64;
+    /// The learning rate, and what is done around the rule.
+    fn settings(&self) -> &Settings;
 
-    /// Changes the step size, from the next step on.
-    fn set_learning_rate(&mut self, learning_rate: f64);
+    /// The same, to be changed.
+    fn settings_mut(&mut self) -> &mut Settings;
 
-    /// The names of the slots that it keeps for every weight.
-    fn slots(&self) -> &[&str] {
-        &[]
+    /// The slots that it keeps for a weight.
+    fn slots(&self, weight: &Weight) -> Vec<Slot> {
+        let _ = weight;
+        Vec::new()
     }
 
-    /// Whether the arguments are in range; `compile` asks.
+    /// Whether the rule's own arguments are in range; `compile` asks, and looks at the settings
+    /// itself.
     ///
     /// # Errors
     /// When one is not.
     fn check(&self) -> Result<()> {
-        check_learning_rate(self.learning_rate())
+        Ok(())
     }
 
-    /// Changes a weight by its gradient, in step `step` (from 1 on). `slots` are in the order of
-    /// [`slots`](Self::slots).
+    /// The weight decay of a weight, unless the settings exclude it from decay: that of the settings.
+    fn weight_decay(&self, weight: &Weight) -> Option<f64> {
+        let _ = weight;
+        self.settings().weight_decay
+    }
+
+    /// Changes a weight by its gradient. `slots` are in the order of [`slots`](Self::slots).
     ///
     /// # Errors
     /// When candle's operations fail.
-    fn update(&self, step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()>;
+    fn update(&self, step: Step, weight: &Weight, gradient: &Tensor, slots: &[Var]) -> Result<()>;
 
-    /// The same rule on f32 numbers in the CPU's memory, used in place of `update` where weights,
-    /// slots and gradients are that.
-    fn elementwise(&self) -> Option<&dyn Elementwise> {
+    /// The same rule on f32 numbers in the CPU's memory, for one step, used in place of `update`
+    /// where weights, slots and gradients are that.
+    fn elementwise(&self, step: Step) -> Option<Box<Elementwise<'_>>> {
+        let _ = step;
+        None
+    }
+
+    /// Its class and arguments, if it can be written to a file.
+    fn config(&self) -> Option<Config> {
         None
     }
 }
 
-/// A rule that changes every number by its own gradient and slots alone.
+/// One update: which it is, and how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The number of the update, from 1 on.
+    pub number: u64,
+    /// The learning rate.
+    pub learning_rate: f64,
+}
+
+/// What an optimizer keeps of a weight: a tensor, all of one number at first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// Its name as in Keras: `velocity`.
+    pub name: &'static str,
+    /// Its shape; `None` for the weight's.
+    pub shape: Option<Vec<usize>>,
+    /// The number that it starts with.
+    pub initial: f64,
+}
+
+impl Slot {
+    /// Zeros in the weight's shape.
+    pub fn zeros(name: &'static str) -> Self {
+        Self::full(name, 0.0)
+    }
+
+    /// The same number everywhere, in the weight's shape.
+    pub fn full(name: &'static str, initial: f64) -> Self {
+        Self {
+            name,
+            shape: None,
+            initial,
+        }
+    }
+}
+
+/// A rule that changes every number by its own gradient and slots alone: it is given numbers of a
+/// weight, their gradients, and as many of each slot.
 ///
 /// It is given any part of a weight, right after that part's gradient was computed and while it is
 /// in the processor's cache, on several threads at once. It must not touch tensors of the model,
 /// which are locked meanwhile.
-pub trait Elementwise: Sync {
-    /// Changes numbers of a weight in step `step` (from 1 on). `gradient` and each of the `slots`,
-    /// in the order of [`Optimizer::slots`], are as long as `weight`.
-    fn update_part(
-        &self,
-        step: u64,
-        weight: &mut [f32],
-        gradient: &[f32],
-        slots: &mut [&mut [f32]],
-    );
-}
+pub type Elementwise<'a> = dyn Fn(&mut [f32], &[f32], &mut [&mut [f32]]) + Sync + 'a;
 
 impl<O: Optimizer + 'static> From<O> for Box<dyn Optimizer> {
     fn from(optimizer: O) -> Self {
@@ -109,72 +181,30 @@ impl<O: Optimizer + 'static> From<O> for Box<dyn Optimizer> {
     }
 }
 
-/// An optimizer at work on a model: its rule, the steps done, and every weight's slots.
-#[derive(Debug)]
-pub(crate) struct OptimizerState {
-    pub(crate) rule: Box<dyn Optimizer>,
-    pub(crate) steps: u64,
-    /// For every trainable weight in order.
-    slots: Vec<Vec<Var>>,
-}
+serde_of_part!(Optimizer, "optimizer", "keras.optimizers", OPTIMIZERS);
 
-impl OptimizerState {
-    pub(crate) fn new<'a>(
-        rule: Box<dyn Optimizer>,
-        weights: impl Iterator<Item = &'a Weight>,
-    ) -> Result<Self> {
-        rule.check()?;
-        let slots_of = |weight: &Weight| {
-            let value = weight.value();
-            let zeros = rule
-                .slots()
-                .iter()
-                .map(|_| Var::zeros(value.shape(), value.dtype(), value.device()));
-            Ok(zeros.collect::<candle_core::Result<_>>()?)
-        };
-        let slots = weights.filter(|weight| weight.trainable()).map(slots_of);
-        Ok(Self {
-            slots: slots.collect::<Result<_>>()?,
-            rule,
-            steps: 0,
-        })
-    }
+#[expect(
+    clippy::upper_case_acronyms,
+    reason = "the table takes a class's name from its type"
+)]
+type SGD = Sgd;
 
-    /// One step: every trainable weight by its gradient, both in order.
-    pub(crate) fn update<'a>(
-        &mut self,
-        weights: impl Iterator<Item = &'a Weight>,
-        gradients: Vec<Gradient>,
-    ) -> Result<()> {
-        self.steps += 1;
-        let trainable = weights.filter(|weight| weight.trainable());
-        let changes = trainable.zip(gradients).zip(&self.slots);
-        let changes = changes.map(|((weight, gradient), slots)| Change {
-            weight: weight.variable(),
-            slots,
-            gradient,
-        });
-        let mut changes: Vec<_> = changes.collect();
-        ops::set_apart(&mut changes)?;
-        match self.rule.elementwise() {
-            Some(rule) if changes.iter().all(Change::in_memory) => {
-                ops::update_weights(&changes, &|weight, gradient, slots| {
-                    rule.update_part(self.steps, weight, gradient, slots);
-                })
-            }
-            _ => changes.iter().try_for_each(|change| {
-                let gradient = change.gradient.whole()?;
-                let rule = &self.rule;
-                rule.update(self.steps, change.weight, &gradient, change.slots)
-            }),
-        }
-    }
-
-    /// All slots, in order.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Var> {
-        self.slots.iter().flatten()
-    }
-}
+/// Every optimizer of the crate.
+pub(crate) const OPTIMIZERS: &[Entry<dyn Optimizer>] = table![dyn Optimizer:
+    Adadelta = Adadelta::default(), "adadelta";
+    Adafactor = Adafactor::default(), "adafactor";
+    Adagrad = Adagrad::default(), "adagrad";
+    Adam = Adam::default(), "adam";
+    AdamW = AdamW::default(), "adamw";
+    Adamax = Adamax::default(), "adamax";
+    Ftrl = Ftrl::default(), "ftrl";
+    Lamb = Lamb::default(), "lamb";
+    Lion = Lion::default(), "lion";
+    Muon = Muon::default(), "muon";
+    Nadam = Nadam::default(), "nadam";
+    RMSprop = RMSprop::default(), "rmsprop";
+    SGD = Sgd::default(), "sgd";
+];
 
 /// An error unless the learning rate is a finite number of at least 0.
 pub(crate) fn check_learning_rate(learning_rate: f64) -> Result<()> {
@@ -200,4 +230,41 @@ fn check_fraction(argument: &str, value: f64, usual: &str) -> Result<()> {
         value,
         format!("{usual} is usual"),
     ))
+}
+
+/// An error unless `value` is a finite number of at least 0.
+fn check_at_least_zero(argument: &str, value: f64, usual: &str) -> Result<()> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    let (expected, advice) = ("a finite number of at least 0", format!("{usual} is usual"));
+    Err(Error::argument(argument, expected, value, advice))
+}
+
+/// An error unless `epsilon` can keep a division away from 0.
+fn check_epsilon(epsilon: f64) -> Result<()> {
+    check_above_zero("epsilon", epsilon, "Keras's default is 1e-7")
+}
+
+/// βᵗ in step t, in f32 as Keras computes it.
+fn beta_power(beta: f64, step: Step) -> f32 {
+    f64::from(beta as f32).powf(step.number as f64) as f32
+}
+
+/// Brings a slot's numbers nearer to `value` by a share of the difference: a moving mean.
+fn toward(slot: &Var, value: &Tensor, share: f32) -> Result<()> {
+    let old = slot.as_detached_tensor();
+    let mean = (&old + ((value - &old)? * f64::from(share))?)?;
+    Ok(slot.set(&mean)?)
+}
+
+/// Takes `change` off a weight.
+fn change_weight(weight: &Weight, change: &Tensor) -> Result<()> {
+    Ok(weight.variable().set(&(weight.value() - change)?)?)
+}
+
+/// An error for slots that are not those of the rule.
+fn other_slots(expected: usize, slots: &[Var]) -> Error {
+    let advice = "give the slots that the rule asks for, in order";
+    Error::argument("slots", expected.to_string(), slots.len(), advice)
 }

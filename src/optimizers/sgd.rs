@@ -1,6 +1,10 @@
-use super::{Elementwise, Optimizer, check_fraction, check_learning_rate};
-use crate::{Result, ops::update};
+use super::{
+    Elementwise, Optimizer, Settings, Slot, Step, check_fraction, schedules::LearningRate,
+    settings_access, settings_setters,
+};
+use crate::{Result, ops::update, weights::Weight};
 use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent, with momentum if asked for.
 ///
@@ -19,9 +23,10 @@ use candle_core::{Tensor, Var};
 /// `compile` fails for a learning rate below 0 or a momentum outside 0..1.
 ///
 /// Keras: `SGD`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sgd {
-    learning_rate: f64,
+    #[serde(flatten)]
+    settings: Settings,
     momentum: f64,
     nesterov: bool,
 }
@@ -35,9 +40,9 @@ impl Default for Sgd {
 
 impl Sgd {
     /// Plain descent.
-    pub fn new(learning_rate: f64) -> Self {
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
         Self {
-            learning_rate,
+            settings: Settings::new(learning_rate),
             momentum: 0.0,
             nesterov: false,
         }
@@ -54,6 +59,8 @@ impl Sgd {
         self.nesterov = nesterov;
         self
     }
+
+    settings_setters!();
 }
 
 impl Optimizer for Sgd {
@@ -61,32 +68,24 @@ impl Optimizer for Sgd {
         "sgd"
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
+    settings_access!("SGD");
 
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
-
-    fn slots(&self) -> &[&str] {
+    fn slots(&self, _weight: &Weight) -> Vec<Slot> {
         if self.momentum == 0.0 {
-            &[]
-        } else {
-            &["momentum"]
+            return Vec::new();
         }
+        vec![Slot::zeros("momentum")]
     }
 
     fn check(&self) -> Result<()> {
-        check_learning_rate(self.learning_rate)?;
         check_fraction("momentum", self.momentum, "0.9")
     }
 
-    fn update(&self, _step: u64, weight: &Var, gradient: &Tensor, slots: &[Var]) -> Result<()> {
-        let step = (gradient * self.learning_rate)?;
-        let value = weight.as_detached_tensor();
+    fn update(&self, step: Step, weight: &Weight, gradient: &Tensor, slots: &[Var]) -> Result<()> {
+        let step = (gradient * step.learning_rate)?;
+        let value = weight.value();
         let Some(velocity) = slots.first() else {
-            return Ok(weight.set(&(value - step)?)?);
+            return Ok(weight.variable().set(&(value - step)?)?);
         };
         velocity.set(&((velocity.as_detached_tensor() * self.momentum)? - &step)?)?;
         let change = if self.nesterov {
@@ -94,29 +93,17 @@ impl Optimizer for Sgd {
         } else {
             velocity.as_detached_tensor()
         };
-        Ok(weight.set(&(value + change)?)?)
+        Ok(weight.variable().set(&(value + change)?)?)
     }
 
-    fn elementwise(&self) -> Option<&dyn Elementwise> {
-        Some(self)
-    }
-}
-
-impl Elementwise for Sgd {
-    fn update_part(
-        &self,
-        _step: u64,
-        weight: &mut [f32],
-        gradient: &[f32],
-        slots: &mut [&mut [f32]],
-    ) {
-        let (rate, momentum) = (self.learning_rate as f32, self.momentum as f32);
-        match slots {
+    fn elementwise(&self, step: Step) -> Option<Box<Elementwise<'_>>> {
+        let (rate, momentum) = (step.learning_rate as f32, self.momentum as f32);
+        let nesterov = self.nesterov;
+        Some(Box::new(move |weight, gradient, slots| match slots {
             [velocity, ..] => {
-                let nesterov = self.nesterov;
                 update::descend_with_momentum(weight, gradient, velocity, rate, momentum, nesterov);
             }
             [] => update::descend(weight, gradient, rate),
-        }
+        }))
     }
 }

@@ -1,6 +1,7 @@
 use super::Logs;
 use crate::{
     Error, Result,
+    losses::spread,
     metrics::{Counter, Metric, RunningMean},
 };
 use candle_core::Tensor;
@@ -9,46 +10,68 @@ use candle_core::Tensor;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     loss: RunningMean,
-    metrics: Vec<(String, Box<dyn Counter>)>,
+    metrics: Vec<Counted>,
+}
+
+/// A metric of which samples are counted.
+#[derive(Debug)]
+struct Counted {
+    name: String,
+    weighted: bool,
+    counter: Box<dyn Counter>,
 }
 
 impl Counters {
-    /// Counters that have seen no sample. Metrics of one name are numbered as in Keras:
-    /// `accuracy`, `accuracy_1`.
+    /// Counters that have seen no sample.
     pub(crate) fn new(metrics: &[Box<dyn Metric>]) -> Self {
-        let numbered = metrics.iter().enumerate().map(|(index, metric)| {
-            let earlier = metrics[..index].iter();
-            let name = match earlier
-                .filter(|other| other.name() == metric.name())
-                .count()
-            {
-                0 => metric.name().to_string(),
-                count => format!("{}_{count}", metric.name()),
-            };
-            (name, metric.counter())
-        });
+        let counted = metrics
+            .iter()
+            .zip(log_names(metrics))
+            .map(|(metric, name)| Counted {
+                name,
+                weighted: metric.weighted(),
+                counter: metric.counter(),
+            });
         Self {
             loss: RunningMean::default(),
-            metrics: numbered.collect(),
+            metrics: counted.collect(),
         }
     }
 
-    /// Counts a batch; its outputs are asked for only where a metric reads them.
+    /// Whether a metric reads outputs.
+    pub(crate) fn reads_outputs(&self) -> bool {
+        !self.metrics.is_empty()
+    }
+
+    /// Counts the loss of a batch of `samples`, which is the sum of all terms, each (numbers to sum
+    /// up, factor).
+    pub(crate) fn add_loss<'a>(
+        &mut self,
+        terms: impl Iterator<Item = &'a (Tensor, f64)>,
+        samples: usize,
+    ) -> Result<()> {
+        self.loss.add_terms(terms, samples as f64)
+    }
+
+    /// Counts the metrics of a batch: all samples alike, or by their weights in a weighted metric,
+    /// and no step that is masked.
     pub(crate) fn update(
         &mut self,
-        losses: &Tensor,
         y_true: &Tensor,
-        y_pred: impl FnOnce() -> Result<Tensor>,
+        y_pred: &Tensor,
+        sample_weight: Option<&Tensor>,
+        mask: Option<&Tensor>,
     ) -> Result<()> {
-        self.loss.add(losses)?;
-        if self.metrics.is_empty() {
-            return Ok(());
-        }
-        let y_pred = y_pred()?;
-        for (name, counter) in &mut self.metrics {
-            counter
-                .update(y_true, &y_pred)
-                .map_err(|error| Error::of_part("metric", name, error))?;
+        for metric in &mut self.metrics {
+            let weights = sample_weight.filter(|_| metric.weighted);
+            let weights = match (weights, mask) {
+                (Some(weights), Some(mask)) => Some((spread(weights, mask)? * mask)?),
+                (weights, mask) => weights.or(mask).cloned(),
+            };
+            metric
+                .counter
+                .update(y_true, y_pred, weights.as_ref())
+                .map_err(|error| Error::of_part("metric", &metric.name, error))?;
         }
         Ok(())
     }
@@ -57,16 +80,49 @@ impl Counters {
     pub(crate) fn logs(&mut self) -> Result<Logs> {
         let mut logs = Logs::default();
         logs.insert("loss", self.loss.result()?);
-        for (name, counter) in &mut self.metrics {
-            logs.insert(name.as_str(), counter.result()?);
+        for Counted { name, counter, .. } in &mut self.metrics {
+            logs.insert_values(name.as_str(), counter.values()?);
         }
         logs.sort();
         Ok(logs)
+    }
+
+    /// The loss so far. Waits for the device.
+    pub(crate) fn loss(&mut self) -> Result<f64> {
+        self.loss.result()
     }
 
     /// The index of the first batch whose loss is not finite, as far as it was read: at once on
     /// the CPU, with the next `logs` elsewhere.
     pub(crate) fn first_not_finite(&self) -> Option<usize> {
         self.loss.first_not_finite()
+    }
+}
+
+/// The names of metrics in logs.
+pub(crate) fn log_names(metrics: &[Box<dyn Metric>]) -> Vec<String> {
+    (0..metrics.len())
+        .map(|index| name(index, metrics))
+        .collect()
+}
+
+/// The name of a metric in logs, as in Keras: a second of one name is numbered, `accuracy_1`, and a
+/// weighted one of a name that an unweighted one has is `weighted_accuracy`.
+fn name(index: usize, metrics: &[Box<dyn Metric>]) -> String {
+    let kind = |metric: &dyn Metric| (metric.name().to_string(), metric.weighted());
+    let (own, weighted) = kind(&*metrics[index]);
+    let unweighted = (own.clone(), false);
+    let name = if weighted && metrics.iter().any(|other| kind(&**other) == unweighted) {
+        format!("weighted_{own}")
+    } else {
+        own.clone()
+    };
+    let earlier = metrics[..index].iter();
+    match earlier
+        .filter(|other| kind(&***other) == (own.clone(), weighted))
+        .count()
+    {
+        0 => name,
+        count => format!("{name}_{count}"),
     }
 }

@@ -1,23 +1,35 @@
-use super::{Counters, Logs, pairs::Pairs, progress::Progress, progress::Verbosity};
-use crate::{Data, Result, Sequential, data::check_batch_size};
+use super::{
+    Batch, BatchSource, Counters, Logs,
+    epoch::each,
+    feed::{Feed, Samples, Streamed},
+    pairs::Pairs,
+    progress::Progress,
+    progress::Verbosity,
+};
+use crate::{Data, Error, Result, Sequential, callbacks::Callback, data::check_batch_size};
 
 /// How to evaluate: `Evaluate::new().batch_size(1000).verbose(0)`.
-#[derive(Debug, Clone)]
-pub struct Evaluate {
+pub struct Evaluate<'a> {
     batch_size: usize,
+    steps: Option<usize>,
+    sample_weight: Option<Data>,
     verbose: u8,
+    callbacks: Vec<Box<dyn Callback + 'a>>,
 }
 
-impl Default for Evaluate {
+impl Default for Evaluate<'_> {
     fn default() -> Self {
         Self {
             batch_size: 32,
+            steps: None,
+            sample_weight: None,
             verbose: 1,
+            callbacks: Vec::new(),
         }
     }
 }
 
-impl Evaluate {
+impl<'a> Evaluate<'a> {
     /// Batches of 32 and a progress bar.
     pub fn new() -> Self {
         Self::default()
@@ -29,9 +41,27 @@ impl Evaluate {
         self
     }
 
+    /// Batches to evaluate on, in place of all.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// How much each sample counts in the loss, (n), or each of its losses, (n, ..).
+    pub fn sample_weight(mut self, weights: impl Into<Data>) -> Self {
+        self.sample_weight = Some(weights.into());
+        self
+    }
+
     /// What is shown: 0 nothing, 1 a bar, 2 a line.
     pub fn verbose(mut self, verbose: u8) -> Self {
         self.verbose = verbose;
+        self
+    }
+
+    /// Adds a callback, of which the methods `on_test_..` are called.
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
         self
     }
 }
@@ -59,41 +89,99 @@ impl Sequential {
     /// As [`evaluate`](Self::evaluate), with options.
     ///
     /// # Errors
-    /// As for [`evaluate`](Self::evaluate), and for options out of range.
+    /// As for [`evaluate`](Self::evaluate), for options out of range, and when a callback fails.
     pub fn evaluate_with(
         &self,
         x: impl Into<Data>,
         y: impl Into<Data>,
-        options: Evaluate,
+        mut options: Evaluate<'_>,
     ) -> Result<Logs> {
-        let pairs = Pairs::new(self, x.into(), y.into(), "evaluate")?;
+        let mut batch = Batch::new(x, y);
+        batch.sample_weight = options.sample_weight.take();
+        let pairs = Pairs::new(self, batch, "evaluate")?;
         check_batch_size("batch_size", options.batch_size)?;
-        let verbosity = Verbosity::new(options.verbose)?;
-        let steps = pairs.len().div_ceil(options.batch_size);
-        let mut progress = Progress::new(verbosity, steps);
-        self.count_samples(&pairs, options.batch_size, |counters| {
-            progress.batch_end(|| counters.logs())
-        })
-        .inspect(|logs| progress.epoch_end(logs))
+        let mut samples = Samples::new(pairs, options.batch_size, false);
+        self.evaluate_feed(&mut samples, options)
     }
 
-    /// Runs through all pairs; `each` is called after every batch.
-    pub(crate) fn count_samples(
+    /// As [`evaluate_with`](Self::evaluate_with), on batches as a source gives them, whatever their
+    /// size. A source without end needs [`Evaluate::steps`].
+    ///
+    /// # Errors
+    /// As for [`evaluate_with`](Self::evaluate_with), and when the source fails or gives no batch.
+    pub fn evaluate_batches(
         &self,
-        pairs: &Pairs,
-        batch_size: usize,
-        mut each: impl FnMut(&mut Counters) -> Result<()>,
+        source: impl BatchSource,
+        options: Evaluate<'_>,
+    ) -> Result<Logs> {
+        self.compiled("evaluate_batches")?;
+        if options.sample_weight.is_some() {
+            let expected = "no such option with batches from a source";
+            let advice = "let the source give batches with their weights";
+            return Err(Error::argument("sample_weight", expected, "one", advice));
+        }
+        self.evaluate_feed(&mut Streamed::new(source, None), options)
+    }
+
+    fn evaluate_feed(&self, feed: &mut dyn Feed, mut options: Evaluate<'_>) -> Result<Logs> {
+        if options.steps == Some(0) {
+            let advice = "leave it out for all batches";
+            return Err(Error::argument("steps", "at least 1", 0, advice));
+        }
+        let verbosity = Verbosity::new(options.verbose)?;
+        let mut progress = Progress::new(verbosity, options.steps.or(feed.count()));
+        let callbacks = &mut options.callbacks;
+        each(callbacks, |callback| callback.on_test_begin(self))?;
+        let logs = self.count_batches(feed, options.steps, callbacks, |counters| {
+            progress.batch_end(|| counters.logs())
+        })?;
+        progress.epoch_end(&logs);
+        each(callbacks, |callback| callback.on_test_end(&logs, self))?;
+        Ok(logs)
+    }
+
+    /// Runs through the batches, at most `steps` of them; `done` is called after each.
+    pub(super) fn count_batches(
+        &self,
+        feed: &mut dyn Feed,
+        steps: Option<usize>,
+        callbacks: &mut [Box<dyn Callback + '_>],
+        mut done: impl FnMut(&mut Counters) -> Result<()>,
     ) -> Result<Logs> {
         let chain = self.built("evaluate")?;
         let mut counters = Counters::new(&self.compiled("evaluate")?.metrics);
-        let run = |rows| {
-            let (x, y) = pairs.gather(rows, chain)?;
-            self.test_step(&x, &y)
+        // The same for every batch, and so for their mean.
+        let penalties = chain.weight_penalties()?;
+        let mut batch = 0;
+        let mut count = |step: super::step::TestStep| {
+            each(callbacks, |callback| {
+                callback.on_test_batch_begin(batch, self)
+            })?;
+            let terms = step.terms.iter().chain(&penalties);
+            counters.add_loss(terms, step.samples)?;
+            let (weights, mask) = (step.sample_weight.as_ref(), step.mask.as_ref());
+            counters.update(&step.y_true, &step.y_pred, weights, mask)?;
+            each(callbacks, |callback| {
+                callback.on_test_batch_end(batch, self)
+            })?;
+            batch += 1;
+            done(&mut counters)
         };
-        chain.each_batch(pairs.len(), batch_size, run, |step| {
-            counters.update(&step.losses, &step.y_true, || Ok(step.y_pred))?;
-            each(&mut counters)
-        })?;
+        if let Some(samples) = feed.samples() {
+            let size = samples.batch_size;
+            let all = samples.pairs.len();
+            let length = steps.map_or(all, |steps| steps.saturating_mul(size).min(all));
+            let run = |rows| self.test_step(&samples.pairs.gather(rows, chain)?);
+            chain.each_batch(length, size, run, count)?;
+            return counters.logs();
+        }
+        feed.restart(0, self)?;
+        for _ in 0..steps.unwrap_or(usize::MAX) {
+            match feed.next(self)? {
+                Some(batch) => count(self.test_step(&batch)?)?,
+                None => break,
+            }
+        }
         counters.logs()
     }
 }

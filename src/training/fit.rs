@@ -1,12 +1,12 @@
-use super::{Counters, History, Logs, pairs::Pairs, progress::Progress, progress::Verbosity};
-use crate::{
-    Data, Error, Result, Sequential,
-    callbacks::Callback,
-    data::{Rows, check_batch_size},
-    model::snapshot::Snapshot,
-    ops::all_finite,
-    seed::Stream,
+use super::{
+    Batch, BatchSource, History,
+    class_weight::{self, ClassWeight},
+    epoch::Plan,
+    feed::{Feed, Samples, Streamed},
+    pairs::Pairs,
+    progress::Verbosity,
 };
+use crate::{Data, Error, Result, Sequential, callbacks::Callback, data::check_batch_size};
 
 /// How to train: `Fit::new().epochs(5).batch_size(64).validation_split(0.1)`.
 ///
@@ -14,13 +14,42 @@ use crate::{
 #[derive(Default)]
 pub struct Fit<'a> {
     epochs: Option<usize>,
+    initial_epoch: usize,
     batch_size: Option<usize>,
+    steps_per_epoch: Option<usize>,
+    sample_weight: Option<Data>,
+    class_weight: Option<ClassWeight>,
     validation_split: Option<f64>,
-    validation_data: Option<(Data, Data)>,
+    validation_data: Option<Batch>,
+    validation_batches: Option<Box<dyn BatchSource + 'a>>,
     validation_batch_size: Option<usize>,
+    validation_steps: Option<usize>,
+    validation_epochs: ValidationEpochs,
     unshuffled: bool,
     verbose: Option<u8>,
-    callbacks: Vec<Box<dyn Callback + 'a>>,
+    pub(super) callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+/// The epochs after which there is a validation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) enum ValidationEpochs {
+    #[default]
+    All,
+    /// One in so many.
+    Every(usize),
+    /// These, counted from 1.
+    These(Vec<usize>),
+}
+
+impl ValidationEpochs {
+    /// Whether there is one after `epoch`, counted from 0.
+    pub(super) fn holds(&self, epoch: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Every(every) => (epoch + 1).is_multiple_of(*every),
+            Self::These(epochs) => epochs.contains(&(epoch + 1)),
+        }
+    }
 }
 
 impl<'a> Fit<'a> {
@@ -29,15 +58,44 @@ impl<'a> Fit<'a> {
         Self::default()
     }
 
-    /// How often every sample is trained on.
+    /// How often every sample is trained on, or the number of the last epoch where
+    /// [`initial_epoch`](Self::initial_epoch) is given.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = Some(epochs);
+        self
+    }
+
+    /// The epoch to begin with, counted from 0, to go on with an earlier training: 3, with 5
+    /// epochs, trains the fourth and the fifth.
+    pub fn initial_epoch(mut self, epoch: usize) -> Self {
+        self.initial_epoch = epoch;
         self
     }
 
     /// Samples in a step. The last batch of an epoch may be smaller; it is trained on as well.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = Some(batch_size);
+        self
+    }
+
+    /// Steps in an epoch, in place of all batches. The next epoch goes on with the batch after
+    /// them; where the data end, so does the epoch, and the next begins with the first batch.
+    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
+        self.steps_per_epoch = Some(steps);
+        self
+    }
+
+    /// How much each sample counts in the loss, (n), or each of its losses, (n, ..). Metrics count
+    /// all alike but for those in [`Weighted`](crate::metrics::Weighted).
+    pub fn sample_weight(mut self, weights: impl Into<Data>) -> Self {
+        self.sample_weight = Some(weights.into());
+        self
+    }
+
+    /// How much samples of a class count in the loss, by the class's label: `[(0, 1.0), (1, 5.0)]`;
+    /// 1 for a class that is left out. Targets are labels or one-hot.
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
+        self.class_weight = Some(weights.into_iter().collect());
         self
     }
 
@@ -49,14 +107,44 @@ impl<'a> Fit<'a> {
     }
 
     /// Samples and targets to validate on after every epoch; goes before `validation_split`.
-    pub fn validation_data(mut self, x: impl Into<Data>, y: impl Into<Data>) -> Self {
-        self.validation_data = Some((x.into(), y.into()));
+    pub fn validation_data(self, x: impl Into<Data>, y: impl Into<Data>) -> Self {
+        self.validation_batch(Batch::new(x, y))
+    }
+
+    /// The same with weights: `Batch::new(x, y).sample_weight(weights)`.
+    pub fn validation_batch(mut self, data: Batch) -> Self {
+        self.validation_data = Some(data);
+        self
+    }
+
+    /// A source of batches to validate on after every epoch; goes before `validation_data`. One
+    /// without end needs [`validation_steps`](Self::validation_steps).
+    pub fn validation_batches(mut self, source: impl BatchSource + 'a) -> Self {
+        self.validation_batches = Some(Box::new(source));
         self
     }
 
     /// Samples in a batch of the validation; as many as in training by default.
     pub fn validation_batch_size(mut self, batch_size: usize) -> Self {
         self.validation_batch_size = Some(batch_size);
+        self
+    }
+
+    /// Batches in a validation, in place of all.
+    pub fn validation_steps(mut self, steps: usize) -> Self {
+        self.validation_steps = Some(steps);
+        self
+    }
+
+    /// Validates after one epoch in so many.
+    pub fn validation_freq(mut self, epochs: usize) -> Self {
+        self.validation_epochs = ValidationEpochs::Every(epochs);
+        self
+    }
+
+    /// Validates after these epochs, counted from 1. Keras: a list as `validation_freq`.
+    pub fn validation_epochs(mut self, epochs: impl IntoIterator<Item = usize>) -> Self {
+        self.validation_epochs = ValidationEpochs::These(epochs.into_iter().collect());
         self
     }
 
@@ -78,76 +166,122 @@ impl<'a> Fit<'a> {
         self.callbacks.push(Box::new(callback));
         self
     }
-}
 
-/// What `fit` goes by, checked.
-struct Plan {
-    train: Pairs,
-    validation: Option<Pairs>,
-    epochs: usize,
-    batch_size: usize,
-    validation_batch_size: usize,
-    shuffle: bool,
-}
-
-impl Plan {
-    fn new(model: &Sequential, x: Data, y: Data, options: &mut Fit<'_>) -> Result<Self> {
-        let device = &model.built("fit")?.device;
-        let all = Pairs::new(model, x, y, "fit")?;
-        let batch_size = options.batch_size.unwrap_or(32);
-        let validation_batch_size = options.validation_batch_size.unwrap_or(batch_size);
-        check_batch_size("batch_size", batch_size)?;
-        check_batch_size("validation_batch_size", validation_batch_size)?;
-        let epochs = options.epochs.unwrap_or(1);
-        if epochs == 0 {
-            return Err(Error::argument(
-                "epochs",
+    /// An error when an option is out of range.
+    fn check(&self) -> Result<()> {
+        let steps = |name, steps: Option<usize>| match steps {
+            Some(0) => Err(Error::argument(
+                name,
                 "at least 1",
                 0,
-                "1 is Keras's default",
-            ));
+                "leave it out for all batches",
+            )),
+            _ => Ok(()),
+        };
+        check_batch_size("batch_size", self.step_size())?;
+        check_batch_size("validation_batch_size", self.validation_step_size())?;
+        steps("steps_per_epoch", self.steps_per_epoch)?;
+        steps("validation_steps", self.validation_steps)?;
+        if self.validation_epochs == ValidationEpochs::Every(0) {
+            let advice = "1 validates after every epoch";
+            return Err(Error::argument("validation_freq", "at least 1", 0, advice));
         }
+        let epochs = self.end();
+        if epochs == 0 {
+            let advice = "1 is Keras's default";
+            return Err(Error::argument("epochs", "at least 1", 0, advice));
+        }
+        if self.initial_epoch >= epochs {
+            let advice = "epochs is the number of the last one, not how many are added";
+            let expected = format!("an epoch before the last, {epochs}");
+            let got = self.initial_epoch;
+            return Err(Error::argument("initial_epoch", expected, got, advice));
+        }
+        if let Some(weights) = &self.class_weight {
+            class_weight::check(weights)?;
+        }
+        match self.validation_split {
+            Some(split) if !(split > 0.0 && split < 1.0) => {
+                let advice = "0.1 holds back the last tenth; leave it out for no validation";
+                let expected = "a fraction between 0 and 1";
+                Err(Error::argument("validation_split", expected, split, advice))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The epochs to reach.
+    fn end(&self) -> usize {
+        self.epochs.unwrap_or(1)
+    }
+
+    /// Samples in a step.
+    fn step_size(&self) -> usize {
+        self.batch_size.unwrap_or(32)
+    }
+
+    /// Samples in a batch of the validation.
+    fn validation_step_size(&self) -> usize {
+        self.validation_batch_size.unwrap_or(self.step_size())
+    }
+
+    /// The training on `train`, and the validation.
+    fn plan(
+        &mut self,
+        model: &Sequential,
+        train: Box<dyn Feed + 'a>,
+        held_back: Option<Pairs>,
+    ) -> Result<Plan<'a>> {
+        let device = &model.built("fit")?.device;
+        let given = self.validation_data.take().map(|data| {
+            let pairs = Pairs::new(model, data, "fit").and_then(|pairs| pairs.resident(device));
+            pairs.map_err(|error| Error::ValidationData(Box::new(error)))
+        });
+        let pairs = given.transpose()?.or(held_back);
+        let batch_size = self.validation_step_size();
+        let validation: Option<Box<dyn Feed + 'a>> = match (self.validation_batches.take(), pairs) {
+            (Some(source), _) => Some(Box::new(Streamed::new(source, None))),
+            (None, Some(pairs)) => Some(Box::new(Samples::new(pairs, batch_size, false))),
+            (None, None) => None,
+        };
+        Ok(Plan {
+            train,
+            validation,
+            epochs: self.initial_epoch..self.end(),
+            steps_per_epoch: self.steps_per_epoch,
+            validation_steps: self.validation_steps,
+            validation_epochs: std::mem::take(&mut self.validation_epochs),
+            verbosity: Verbosity::new(self.verbose.unwrap_or(1))?,
+        })
+    }
+
+    /// The samples to train on and those to validate on.
+    fn samples(&mut self, model: &Sequential, x: Data, y: Data) -> Result<(Pairs, Option<Pairs>)> {
+        let mut batch = Batch::new(x, y);
+        batch.sample_weight = self.sample_weight.take();
+        let mut all = Pairs::new(model, batch, "fit")?;
+        self.check()?;
         if u32::try_from(all.len()).is_err() {
             let advice = "train on one part after the other";
             let expected = format!("at most {} samples", u32::MAX);
             return Err(Error::argument("x", expected, all.len(), advice));
         }
-        if let Some(split) = options.validation_split
-            && !(split > 0.0 && split < 1.0)
-        {
-            let advice = "0.1 holds back the last tenth; leave it out for no validation";
-            let expected = "a fraction between 0 and 1";
-            return Err(Error::argument("validation_split", expected, split, advice));
-        }
-        let (train, validation) = match (options.validation_data.take(), options.validation_split) {
-            (Some((x, y)), _) => {
-                let validation = Pairs::new(model, x, y, "fit").map_err(in_validation_data)?;
-                (all, Some(validation))
+        let device = &model.built("fit")?.device;
+        let given = self.validation_data.is_some() || self.validation_batches.is_some();
+        let held_back = match self.validation_split.filter(|_| !given) {
+            Some(fraction) => {
+                let (train, held_back) = all.split(fraction)?;
+                all = train;
+                Some(held_back.resident(device)?)
             }
-            (None, Some(fraction)) => {
-                let (train, validation) = all.split(fraction)?;
-                (train, Some(validation))
-            }
-            (None, None) => (all, None),
+            None => None,
         };
-        Ok(Self {
-            train: train.resident(device)?,
-            validation: validation.map(|pairs| pairs.resident(device)).transpose()?,
-            epochs,
-            batch_size,
-            validation_batch_size,
-            shuffle: !options.unshuffled,
-        })
+        if let Some(weights) = &self.class_weight {
+            let weights = class_weight::of_samples(weights, all.y())?;
+            all = all.weighted(weights)?;
+        }
+        Ok((all.resident(device)?, held_back))
     }
-
-    fn steps(&self) -> usize {
-        self.train.len().div_ceil(self.batch_size)
-    }
-}
-
-/// Says that an error concerns `validation_data`.
-fn in_validation_data(error: Error) -> Error {
-    Error::ValidationData(Box::new(error))
 }
 
 impl Sequential {
@@ -180,211 +314,41 @@ impl Sequential {
         mut options: Fit<'_>,
     ) -> Result<History> {
         self.outside_fit("fit")?;
-        let plan = Plan::new(self, x.into(), y.into(), &mut options)?;
-        let verbosity = Verbosity::new(options.verbose.unwrap_or(1))?;
-        self.trained.stop = false;
-        self.trained.in_fit = true;
-        let history = self.train(&plan, &mut options.callbacks, verbosity);
-        self.trained.in_fit = false;
-        history
+        let (train, held_back) = options.samples(self, x.into(), y.into())?;
+        let shuffle = !options.unshuffled;
+        let train = Samples::new(train, options.step_size(), shuffle);
+        let plan = options.plan(self, Box::new(train), held_back)?;
+        self.train(plan, &mut options.callbacks)
     }
 
-    fn train(
-        &mut self,
-        plan: &Plan,
-        callbacks: &mut [Box<dyn Callback + '_>],
-        verbosity: Verbosity,
-    ) -> Result<History> {
-        let mut history = History::default();
-        each(callbacks, |callback| callback.on_train_begin(self))?;
-        for number in 0..plan.epochs {
-            let mut progress = Progress::new(verbosity, plan.steps());
-            progress.epoch_begin(number, plan.epochs);
-            let logs = self.train_epoch(number, plan, &history, callbacks, &mut progress)?;
-            progress.epoch_end(&logs);
-            history.push(number, &logs);
-            if self.trained.stop {
-                break;
-            }
-        }
-        each(callbacks, |callback| callback.on_train_end(self))?;
-        Ok(history)
-    }
-
-    /// Ends the training after the running epoch; for callbacks.
-    pub fn stop_training(&mut self) {
-        self.trained.stop = true;
-    }
-
-    /// The loss and metrics of the running epoch so far; for callbacks. Waits for the device.
+    /// As [`fit`](Self::fit), on batches as a source gives them: data larger than memory, or a
+    /// stream without end, which needs [`Fit::steps_per_epoch`].
+    ///
+    /// They are taken in the source's order. `batch_size`, `sample_weight` and `validation_split`
+    /// are options of `fit` alone. See [`batches`](crate::batches) for an example.
     ///
     /// # Errors
-    /// When candle's operations fail.
-    pub fn running_logs(&mut self) -> Result<Logs> {
-        self.trained.counters.logs()
-    }
-
-    fn train_epoch(
+    /// As for [`fit`](Self::fit), and when the source fails or gives no batch.
+    pub fn fit_batches<'a>(
         &mut self,
-        number: usize,
-        plan: &Plan,
-        history: &History,
-        callbacks: &mut [Box<dyn Callback + '_>],
-        progress: &mut Progress,
-    ) -> Result<Logs> {
-        each(callbacks, |callback| callback.on_epoch_begin(number, self))?;
-        self.trained.counters = Counters::new(&self.compiled("fit")?.metrics);
-        let epoch = Epoch {
-            number,
-            plan,
-            order: self.order(plan)?,
-            before: self.snapshot()?,
-            history,
-        };
-        for batch in 0..plan.steps() {
-            each(callbacks, |callback| {
-                callback.on_train_batch_begin(batch, self)
-            })?;
-            let mut pace = std::mem::take(&mut self.trained.pace);
-            let outcome = pace.step(|| self.train_batch(&epoch, batch));
-            self.trained.pace = pace;
-            outcome?;
-            self.check_finite(&epoch)?;
-            each(callbacks, |callback| {
-                callback.on_train_batch_end(batch, self)
-            })?;
-            progress.batch_end(|| self.running_logs())?;
+        source: impl BatchSource + 'a,
+        mut options: Fit<'a>,
+    ) -> Result<History> {
+        self.outside_fit("fit_batches")?;
+        self.compiled("fit_batches")?;
+        options.check()?;
+        let of_fit = [
+            ("batch_size", options.batch_size.is_some()),
+            ("sample_weight", options.sample_weight.is_some()),
+            ("validation_split", options.validation_split.is_some()),
+        ];
+        if let Some((name, _)) = of_fit.iter().find(|(_, given)| *given) {
+            let expected = "no such option with batches from a source";
+            let advice = "let the source give batches as they are wanted, or call fit";
+            return Err(Error::argument(*name, expected, "one", advice));
         }
-        let mut logs = self.running_logs()?;
-        self.check_finite(&epoch)?;
-        self.check_weights(&epoch)?;
-        self.trained.epochs += 1;
-        if let Some(validation) = &plan.validation {
-            each(callbacks, |callback| callback.on_test_begin(self))?;
-            let batch_size = plan.validation_batch_size;
-            let scores = self.count_samples(validation, batch_size, |_| Ok(()))?;
-            each(callbacks, |callback| callback.on_test_end(&scores, self))?;
-            scores
-                .iter()
-                .for_each(|(name, value)| logs.insert(format!("val_{name}"), value));
-            logs.sort();
-        }
-        each(callbacks, |callback| {
-            callback.on_epoch_end(number, &mut logs, self)
-        })?;
-        Ok(logs)
+        let train = Streamed::new(source, options.class_weight.take());
+        let plan = options.plan(self, Box::new(train), None)?;
+        self.train(plan, &mut options.callbacks)
     }
-
-    /// Gathers a batch and trains on it.
-    fn train_batch(&mut self, epoch: &Epoch<'_>, batch: usize) -> Result<()> {
-        let (rows, next) = (epoch.rows(batch), epoch.rows(batch + 1));
-        let pairs = &epoch.plan.train;
-        let (x, y) = pairs.gather_before(rows, next, self.built("fit")?)?;
-        self.train_step(&x, &y)
-    }
-
-    /// This epoch's order of the samples; `None` for theirs.
-    fn order(&self, plan: &Plan) -> Result<Option<Vec<u32>>> {
-        if !plan.shuffle {
-            return Ok(None);
-        }
-        let seed = self.built("fit")?.seed;
-        let mut stream = Stream::new(seed, "shuffle", self.trained.epochs);
-        Ok(Some(stream.permutation(plan.train.len())))
-    }
-
-    /// An error, with the weights from before the epoch back, when a loss was not finite.
-    fn check_finite(&mut self, epoch: &Epoch<'_>) -> Result<()> {
-        let Some(batch) = self.trained.counters.first_not_finite() else {
-            return Ok(());
-        };
-        let pairs = &epoch.plan.train;
-        let (x, y) = pairs.gather(epoch.rows(batch), self.built("fit")?)?;
-        let (what, advice) = if !all_finite(&x)? {
-            (
-                "x holds a number that is not finite",
-                "mend or remove the samples",
-            )
-        } else if !all_finite(&y)? {
-            (
-                "y holds a number that is not finite",
-                "mend or remove the targets",
-            )
-        } else {
-            (
-                "the loss is not finite",
-                "try a smaller learning rate, or scale the inputs",
-            )
-        };
-        self.stop_at(epoch, batch, what.to_string(), advice)
-    }
-
-    /// An error, with the weights from before the epoch back, when an update left a weight that is
-    /// not finite: the next step would only show its traces.
-    fn check_weights(&mut self, epoch: &Epoch<'_>) -> Result<()> {
-        let Some(path) = self.weight_not_finite()? else {
-            return Ok(());
-        };
-        let what = format!("the weight `{path}` is not finite after the update");
-        let advice = "try a smaller learning rate";
-        self.stop_at(epoch, epoch.plan.steps() - 1, what, advice)
-    }
-
-    fn stop_at(
-        &mut self,
-        epoch: &Epoch<'_>,
-        batch: usize,
-        what: String,
-        advice: &'static str,
-    ) -> Result<()> {
-        self.restore(&epoch.before)?;
-        Err(Error::NotFinite {
-            epoch: epoch.number + 1,
-            step: batch + 1,
-            what,
-            kept: match epoch.number {
-                0 => "from before this fit".to_string(),
-                number => format!("of epoch {number}"),
-            },
-            advice,
-            history: Box::new(epoch.history.clone()),
-        })
-    }
-}
-
-/// A running epoch.
-struct Epoch<'p> {
-    number: usize,
-    plan: &'p Plan,
-    /// The samples' order; `None` for their own.
-    order: Option<Vec<u32>>,
-    /// The model before its first step.
-    before: Snapshot,
-    /// The epochs before.
-    history: &'p History,
-}
-
-impl Epoch<'_> {
-    /// The samples of a batch.
-    fn rows(&self, batch: usize) -> Rows<'_> {
-        let count = self.plan.train.len();
-        let start = (batch * self.plan.batch_size).min(count);
-        let end = (start + self.plan.batch_size).min(count);
-        match &self.order {
-            Some(order) => Rows::Indices(&order[start..end]),
-            None => Rows::Range {
-                start,
-                length: end - start,
-            },
-        }
-    }
-}
-
-fn each<'c>(
-    callbacks: &mut [Box<dyn Callback + 'c>],
-    mut call: impl FnMut(&mut (dyn Callback + 'c)) -> Result<()>,
-) -> Result<()> {
-    callbacks
-        .iter_mut()
-        .try_for_each(|callback| call(&mut **callback))
 }

@@ -5,35 +5,69 @@ use std::ops::Index;
 ///
 /// `logs["loss"]` reads one; it panics for a name that is not there, as a map's index does, and
 /// [`get`](Self::get) does not.
+///
+/// A metric of several numbers, such as one for each class, is here with their mean;
+/// [`values`](Self::values) has all.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Logs(Vec<(String, f64)>);
+pub struct Logs(Vec<Log>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Log {
+    name: String,
+    value: f64,
+    /// What `value` is the mean of.
+    values: Vec<f64>,
+}
 
 impl Logs {
     /// The number of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.find(name).map(|log| log.value)
+    }
+
+    /// All numbers of this name: one, or as many as the metric has.
+    pub fn values(&self, name: &str) -> Option<&[f64]> {
+        self.find(name).map(|log| log.values.as_slice())
+    }
+
+    fn find(&self, name: &str) -> Option<&Log> {
+        self.0.iter().find(|log| log.name == name)
     }
 
     /// Names and numbers in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+        self.0.iter().map(|log| (log.name.as_str(), log.value))
     }
 
     /// Puts in a number, at the end if its name is new: that is where a callback's additions
     /// stand, as in Keras.
     pub fn insert(&mut self, name: impl Into<String>, value: f64) {
-        let name = name.into();
-        match self.0.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
+        self.insert_values(name, vec![value]);
+    }
+
+    /// The same for several numbers, of which the mean is shown.
+    pub(crate) fn insert_values(&mut self, name: impl Into<String>, values: Vec<f64>) {
+        let log = Log {
+            name: name.into(),
+            value: values.iter().sum::<f64>() / values.len() as f64,
+            values,
+        };
+        match self.0.iter_mut().find(|old| old.name == log.name) {
+            Some(old) => *old = log,
+            None => self.0.push(log),
+        }
+    }
+
+    /// Puts in all numbers of others, with `prefix` before their names.
+    pub(crate) fn extend(&mut self, prefix: &str, others: &Self) {
+        for log in &others.0 {
+            self.insert_values(format!("{prefix}{}", log.name), log.values.clone());
         }
     }
 
     /// Brings the names into order, as Keras does before every callback.
     pub(crate) fn sort(&mut self) {
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
 
@@ -41,8 +75,8 @@ impl Index<&str> for Logs {
     type Output = f64;
 
     fn index(&self, name: &str) -> &f64 {
-        match self.0.iter().find(|(key, _)| key == name) {
-            Some((_, value)) => value,
+        match self.find(name) {
+            Some(log) => &log.value,
             None => panic!("{}", unknown(name, self.iter().map(|(name, _)| name))),
         }
     }

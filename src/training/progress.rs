@@ -43,14 +43,15 @@ const LONG: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     verbosity: Verbosity,
     bar: Option<ProgressBar>,
-    steps: usize,
+    steps: Option<usize>,
     done: usize,
     started: Instant,
     drawn: Instant,
 }
 
 impl Progress {
-    pub(crate) fn new(verbosity: Verbosity, steps: usize) -> Self {
+    /// Of so many steps, where their number is known.
+    pub(crate) fn new(verbosity: Verbosity, steps: Option<usize>) -> Self {
         let live = verbosity == Verbosity::Bar && std::io::stdout().is_terminal();
         Self {
             verbosity,
@@ -66,7 +67,7 @@ impl Progress {
     }
 
     /// A bar that is seen only in a terminal and while long work lasts, and leaves nothing behind.
-    pub(crate) fn of_long_work(verbosity: Verbosity, steps: usize) -> Self {
+    pub(crate) fn of_long_work(verbosity: Verbosity, steps: Option<usize>) -> Self {
         let shown = match verbosity {
             Verbosity::Silent => Verbosity::Silent,
             Verbosity::Bar | Verbosity::Line => Verbosity::Bar,
@@ -96,13 +97,17 @@ impl Progress {
         let Some(bar) = &self.bar else {
             return Ok(());
         };
-        if self.drawn.elapsed() < REDRAW || self.done == self.steps {
+        if self.drawn.elapsed() < REDRAW || Some(self.done) == self.steps {
             return Ok(());
         }
         self.drawn = Instant::now();
         let step = self.started.elapsed() / self.done as u32;
-        let left = step * (self.steps - self.done) as u32;
-        let text = format!("{} {}", clock(left), numbers(step, &logs()?));
+        // The time that is left, or where that cannot be known, the time so far.
+        let time = match self.steps {
+            Some(steps) => step * steps.saturating_sub(self.done) as u32,
+            None => self.started.elapsed(),
+        };
+        let text = format!("{} {}", clock(time), numbers(step, &logs()?));
         bar.set_position(self.done as u64);
         bar.set_message(text);
         Ok(())
@@ -111,10 +116,11 @@ impl Progress {
     /// All batches are done; `logs` has the epoch's numbers.
     pub(crate) fn epoch_end(&mut self, logs: &Logs) {
         let elapsed = self.started.elapsed();
-        let step = elapsed / self.steps.max(1) as u32;
+        let step = elapsed / self.done.max(1) as u32;
         match &self.bar {
             Some(bar) => {
-                bar.set_position(self.steps as u64);
+                bar.set_length(self.done as u64);
+                bar.set_position(self.done as u64);
                 let text = format!("{} {}", clock(elapsed), numbers(step, logs));
                 bar.finish_with_message(text);
             }
@@ -123,19 +129,26 @@ impl Progress {
                 "{steps}/{steps} - {} - {}",
                 clock(elapsed),
                 numbers(step, logs),
-                steps = self.steps,
+                steps = self.done,
             )),
         }
     }
 }
 
 /// Keras's bar: `12/844 ━━━━────── 3s 4ms/step - accuracy: 0.8123 - loss: 0.6012`.
-fn bar(steps: usize, target: ProgressDrawTarget) -> ProgressBar {
-    let width = steps.to_string().len();
-    let template = format!("{{pos:>{width}}}/{{len}} {{bar:20.green/dim}} {{msg}}");
+///
+/// Without the number of steps: `12/Unknown 3s 4ms/step - ..`.
+fn bar(steps: Option<usize>, target: ProgressDrawTarget) -> ProgressBar {
+    let template = match steps {
+        Some(steps) => {
+            let width = steps.to_string().len();
+            format!("{{pos:>{width}}}/{{len}} {{bar:20.green/dim}} {{msg}}")
+        }
+        None => "{pos}/Unknown {msg}".to_string(),
+    };
     let style = ProgressStyle::with_template(&template);
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(steps as u64), target)
+    ProgressBar::with_draw_target(steps.map(|steps| steps as u64), target)
         .with_style(style.progress_chars("━━─"))
 }
 
@@ -218,8 +231,8 @@ mod tests {
     fn shown(width: u16) -> (Progress, InMemoryTerm) {
         let terminal = InMemoryTerm::new(10, width);
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-        let mut progress = Progress::new(Verbosity::Silent, 10);
-        progress.bar = Some(bar(10, target));
+        let mut progress = Progress::new(Verbosity::Silent, Some(10));
+        progress.bar = Some(bar(Some(10), target));
         progress.drawn = Instant::now() - REDRAW;
         (progress, terminal)
     }
@@ -250,6 +263,7 @@ mod tests {
                 running.ends_with("/step - accuracy: 0.8125 - loss: 0.5000"),
                 "{running}"
             );
+            progress.done = 10;
             progress.epoch_end(&logs(0.25));
             drop(progress);
             let finished = text(&terminal);

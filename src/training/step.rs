@@ -1,12 +1,11 @@
 //! One training step, and one step of an evaluation.
 
-use super::pairs::Pairs;
+use super::{Batch, feed::Ready, pairs::Pairs};
 use crate::{
     Data, Error, Result, Sequential,
-    data::Rows,
-    losses,
+    losses::{self, Weighing},
     model::Compiled,
-    model::chain::{Chain, Head, Tape, Updates},
+    model::chain::{Chain, Head, Outcome, Tape, Updates},
     ops::Gradient,
 };
 use candle_core::Tensor;
@@ -14,7 +13,7 @@ use candle_core::Tensor;
 impl Sequential {
     /// Forward, loss, counting, backward, update. Where a loss that is not finite can be seen
     /// without waiting, the weights stay as they are.
-    pub(crate) fn train_step(&mut self, x: &Tensor, y: &Tensor) -> Result<()> {
+    pub(crate) fn train_step(&mut self, batch: &Ready) -> Result<()> {
         let chain = self
             .chain
             .as_ref()
@@ -24,19 +23,23 @@ impl Sequential {
             .as_mut()
             .ok_or(Error::NotCompiled { method: "fit" })?;
         self.trained.steps += 1;
-        let step = Step::new(chain, compiled, x, y, self.trained.steps, Updates::Taken)?;
-        self.trained
-            .counters
-            .update(&step.losses, &step.y_true, || step.outputs(chain))?;
-        if self.trained.counters.first_not_finite().is_some() {
+        let step = Step::new(chain, compiled, batch, self.trained.steps, Updates::Taken)?;
+        let counters = &mut self.trained.counters;
+        counters.add_loss(step.terms.iter(), batch.samples())?;
+        if counters.reads_outputs() {
+            let y_pred = step.outputs(chain)?;
+            let (weights, mask) = (batch.sample_weight.as_ref(), step.mask.as_ref());
+            counters.update(&step.y_true, &y_pred, weights, mask)?;
+        }
+        if counters.first_not_finite().is_some() {
             return Ok(());
         }
         let gradients = step.gradients(chain)?;
         compiled.optimizer.update(chain.weights(), gradients)
     }
 
-    /// The gradient of the mean loss of samples `x` with targets `y`, taken as one batch of a
-    /// training step, with respect to every trainable weight, by the weight's path. Changes
+    /// The gradient of the loss of samples `x` with targets `y`, taken as one batch of a training
+    /// step, penalties included, with respect to every trainable weight, by the weight's path. Changes
     /// nothing.
     ///
     /// ```
@@ -58,16 +61,12 @@ impl Sequential {
         x: impl Into<Data>,
         y: impl Into<Data>,
     ) -> Result<Vec<(String, Tensor)>> {
-        let pairs = Pairs::new(self, x.into(), y.into(), "gradients")?;
+        let pairs = Pairs::new(self, Batch::new(x, y), "gradients")?;
         let chain = self.built("gradients")?;
         let compiled = self.compiled("gradients")?;
-        let rows = Rows::Range {
-            start: 0,
-            length: pairs.len(),
-        };
-        let (x, y) = pairs.gather(rows, chain)?;
+        let batch = pairs.gather(pairs.all(), chain)?;
         let number = self.trained.steps + 1;
-        let step = Step::new(chain, compiled, &x, &y, number, Updates::Ignored)?;
+        let step = Step::new(chain, compiled, &batch, number, Updates::Ignored)?;
         let gradients = step.gradients(chain)?;
         let trainable = chain.weights().filter(|weight| weight.trainable());
         // Copies: a layer's gradient may be a weight's own memory, which training changes.
@@ -81,31 +80,54 @@ impl Sequential {
     }
 
     /// Forward and loss.
-    pub(crate) fn test_step(&self, x: &Tensor, y: &Tensor) -> Result<TestStep> {
+    pub(crate) fn test_step(&self, batch: &Ready) -> Result<TestStep> {
         let chain = self.built("evaluate")?;
-        let (loss, head) = self.compiled("evaluate")?.head();
-        let outputs = chain.forward(x, head)?;
-        let y_true = losses::aligned(y, &outputs)?;
-        let losses = losses::values(loss, &y_true, &outputs)
-            .map_err(|error| Error::of_part("loss", loss.name(), error))?;
+        let compiled = self.compiled("evaluate")?;
+        let (loss, head) = compiled.head();
+        let Outcome {
+            outputs,
+            penalties: mut terms,
+            mask,
+        } = chain.run(&batch.x, head)?;
+        let y_true = losses::aligned(&batch.y, &outputs)?;
+        let of_loss = |error| Error::of_part("loss", loss.name(), error);
+        let losses = losses::values(loss, &y_true, &outputs).map_err(of_loss)?;
+        let weights = batch.sample_weight.as_ref();
+        let weighing = Weighing::new(loss, &losses, &y_true, weights, mask.as_ref());
+        let weighing = weighing.map_err(of_loss)?;
+        terms.push(weighing.terms(&losses)?);
         Ok(TestStep {
-            y_pred: if self.compiled("evaluate")?.metrics.is_empty() {
+            terms,
+            samples: batch.samples(),
+            y_pred: if compiled.metrics.is_empty() {
                 outputs
             } else {
                 finished(&outputs, chain, head)?
             },
-            losses,
             y_true,
+            sample_weight: batch.sample_weight.clone(),
+            mask,
         })
+    }
+}
+
+impl Ready {
+    /// How many samples there are.
+    pub(crate) fn samples(&self) -> usize {
+        self.x.dims().first().copied().unwrap_or_default()
     }
 }
 
 /// What a batch of an evaluation is counted by.
 pub(crate) struct TestStep {
-    pub(crate) losses: Tensor,
+    /// What the batch's loss is the sum of, but for the weights' penalties: (numbers, factor).
+    pub(crate) terms: Vec<(Tensor, f64)>,
+    pub(crate) samples: usize,
     pub(crate) y_true: Tensor,
     /// What metrics count; anything where there are none.
     pub(crate) y_pred: Tensor,
+    pub(crate) sample_weight: Option<Tensor>,
+    pub(crate) mask: Option<Tensor>,
 }
 
 /// A training step up to its loss.
@@ -116,8 +138,11 @@ struct Step {
     head: Head,
     /// The targets, in the outputs' shape where they can be.
     y_true: Tensor,
-    losses: Tensor,
-    /// Of the sum of the losses with respect to `outputs`.
+    /// Which of the outputs' steps count.
+    mask: Option<Tensor>,
+    /// What the batch's loss is the sum of: (numbers, factor).
+    terms: Vec<(Tensor, f64)>,
+    /// Of the loss with respect to `outputs`.
     gradient: Tensor,
 }
 
@@ -125,23 +150,34 @@ impl Step {
     fn new(
         chain: &Chain,
         compiled: &Compiled,
-        x: &Tensor,
-        y: &Tensor,
+        batch: &Ready,
         number: u64,
         updates: Updates,
     ) -> Result<Self> {
         let (loss, head) = compiled.head();
-        let (outputs, tape) = chain.forward_training(x, number, head, updates)?;
-        let y_true = losses::aligned(y, &outputs)?;
-        let (losses, gradient) = losses::differentiate(loss, &y_true, &outputs)
-            .map_err(|error| Error::of_part("loss", loss.name(), error))?;
+        let (outcome, tape) = chain.forward_training(&batch.x, number, head, updates)?;
+        let Outcome {
+            outputs,
+            penalties,
+            mask,
+        } = outcome;
+        let y_true = losses::aligned(&batch.y, &outputs)?;
+        let of_loss = |error| Error::of_part("loss", loss.name(), error);
+        let (losses, gradient) = losses::differentiate(loss, &y_true, &outputs).map_err(of_loss)?;
+        let weights = batch.sample_weight.as_ref();
+        let weighing = Weighing::new(loss, &losses, &y_true, weights, mask.as_ref());
+        let weighing = weighing.map_err(of_loss)?;
+        let mut terms = vec![weighing.terms(&losses)?];
+        terms.extend(penalties);
+        terms.extend(chain.weight_penalties()?);
         Ok(Self {
             outputs,
             tape,
             head,
             y_true,
-            losses,
-            gradient,
+            mask,
+            terms,
+            gradient: weighing.gradient(&gradient)?,
         })
     }
 
@@ -150,10 +186,9 @@ impl Step {
         finished(&self.outputs, chain, self.head)
     }
 
-    /// Of the mean of the losses with respect to every trainable weight, in order.
+    /// Of the loss with respect to every trainable weight, in order.
     fn gradients(&self, chain: &Chain) -> Result<Vec<Gradient>> {
-        let gradient = (&self.gradient / self.losses.elem_count() as f64)?;
-        chain.backward(&self.tape, &gradient, self.head)
+        chain.backward(&self.tape, &self.gradient, self.head)
     }
 }
 

@@ -1,0 +1,258 @@
+//! Configurations as Keras writes them: an object's class and its arguments, as JSON.
+//!
+//! Every kind of part (layers, losses, ..) has a table of its classes. From it a part is made by the
+//! name of its class, and the tests run over it, so that a class is not added without them.
+
+use crate::{Error, Result, error::known};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+/// A part's class and the arguments that it was made with, by Keras's names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The class as in Keras: `Dense`.
+    pub class_name: String,
+    /// The arguments: `{"units": 128, ..}`.
+    pub arguments: Map<String, Value>,
+}
+
+impl Config {
+    /// The configuration of a part whose fields are the arguments.
+    ///
+    /// ```
+    /// use candle_keras::Config;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Scale {
+    ///     factor: f64,
+    /// }
+    /// let config = Config::of("Scale", &Scale { factor: 2.0 }).unwrap();
+    /// assert_eq!(config.arguments["factor"], 2.0);
+    /// ```
+    ///
+    /// `None` where a part inside it has none, such as an initializer of the user's own.
+    pub fn of(class_name: &str, fields: &impl Serialize) -> Option<Self> {
+        let arguments = match serde_json::to_value(fields).ok()? {
+            Value::Object(arguments) => arguments,
+            _ => Map::new(), // a class without fields
+        };
+        Some(Self {
+            class_name: class_name.to_string(),
+            arguments,
+        })
+    }
+
+    /// The object that Keras writes for it, in `module`; a name in lower case is no class, and Keras
+    /// writes it alone.
+    pub(crate) fn object(&self, module: &str) -> Value {
+        if self.class_name.starts_with(char::is_lowercase) {
+            return Value::String(self.class_name.clone());
+        }
+        json!({
+            "module": module,
+            "class_name": self.class_name,
+            "config": self.arguments,
+            "registered_name": null,
+        })
+    }
+
+    /// The class and arguments of an object as Keras writes it; a bare name stands for the class
+    /// with its defaults.
+    fn parse(value: &Value) -> Option<Self> {
+        let (class_name, arguments) = match value {
+            Value::String(name) => (name.clone(), Map::new()),
+            Value::Object(object) => {
+                let class_name = object.get("class_name")?.as_str()?.to_string();
+                let arguments = object.get("config").and_then(Value::as_object);
+                (class_name, arguments.cloned().unwrap_or_default())
+            }
+            _ => return None,
+        };
+        Some(Self {
+            class_name,
+            arguments,
+        })
+    }
+}
+
+/// A class in the table of its kind.
+pub struct Entry<P: ?Sized> {
+    /// The class as in Keras: `Dense`.
+    pub class_name: &'static str,
+    /// Other names that Keras knows it by: `dense`, `mse`.
+    pub aliases: &'static [&'static str],
+    /// Makes one from its arguments; those that are left out get their defaults.
+    pub make: fn(&Map<String, Value>) -> Result<Box<P>>,
+}
+
+/// The names of every class of the crate, by kind: `("loss", ["MeanSquaredError", ..])`.
+pub fn catalogue() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn names<P: ?Sized>(table: &[Entry<P>]) -> Vec<&'static str> {
+        table.iter().map(|entry| entry.class_name).collect()
+    }
+    vec![
+        ("layer", names(crate::layers::LAYERS)),
+        ("loss", names(crate::losses::LOSSES)),
+        ("metric", names(crate::metrics::METRICS)),
+        ("optimizer", names(crate::optimizers::OPTIMIZERS)),
+        ("schedule", names(crate::optimizers::schedules::SCHEDULES)),
+        ("initializer", names(crate::initializers::INITIALIZERS)),
+        ("regularizer", names(crate::regularizers::REGULARIZERS)),
+        ("constraint", names(crate::constraints::CONSTRAINTS)),
+    ]
+}
+
+/// A part as its configuration describes it: Keras's object, or a class's name alone.
+pub(crate) fn make<P: ?Sized>(
+    kind: &'static str,
+    table: &[Entry<P>],
+    value: &Value,
+) -> Result<Box<P>> {
+    let Some(Config {
+        class_name,
+        arguments,
+    }) = Config::parse(value)
+    else {
+        return Err(Error::argument(
+            kind,
+            "a class's name, or an object with class_name and config",
+            value,
+            "write it as Keras does",
+        ));
+    };
+    let called = |entry: &&Entry<P>| {
+        entry.class_name == class_name || entry.aliases.contains(&class_name.as_str())
+    };
+    let Some(entry) = table.iter().find(called) else {
+        return Err(Error::Unknown {
+            kind,
+            name: class_name,
+            known: known(table.iter().map(|entry| entry.class_name)),
+        });
+    };
+    (entry.make)(&arguments).map_err(|error| Error::of_part(kind, entry.class_name, error))
+}
+
+/// Arguments that Keras writes and that say nothing here: numbers are f32 unless the model says
+/// otherwise.
+const WITHOUT_EFFECT: [&str; 5] = [
+    "name",
+    "dtype",
+    "quantization_config",
+    "loss_scale_factor",
+    "seed",
+];
+
+/// Arguments that Keras writes and that say nothing here while they are null: which axes of a weight
+/// count as its inputs and outputs is told by their order.
+const WITHOUT_EFFECT_AS_NULL: [&str; 2] = ["input_axes", "output_axes"];
+
+fn is_without_effect(name: &str, value: &Value) -> bool {
+    WITHOUT_EFFECT.contains(&name) || (value.is_null() && WITHOUT_EFFECT_AS_NULL.contains(&name))
+}
+
+/// A part of `given` arguments, where those of `defaults` stand in for what was left out; what is
+/// `required` cannot be.
+pub(crate) fn filled<T: Serialize + DeserializeOwned>(
+    defaults: &T,
+    required: &[&str],
+    given: &Map<String, Value>,
+) -> Result<T> {
+    let defaults = Config::of("", defaults);
+    let mut arguments = defaults.map_or_else(Map::new, |config| config.arguments);
+    for (name, value) in given {
+        let known_here = arguments.contains_key(name);
+        if known_here {
+            arguments.insert(name.clone(), value.clone());
+        } else if !is_without_effect(name, value) {
+            return Err(Error::Unknown {
+                kind: "argument",
+                name: name.clone(),
+                known: known(arguments.keys().map(String::as_str)),
+            });
+        }
+    }
+    if let Some(missing) = required.iter().find(|name| !given.contains_key(**name)) {
+        let advice = "it has no default";
+        return Err(Error::argument(*missing, "a value", "none", advice));
+    }
+    let fields = if arguments.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(arguments)
+    };
+    serde_json::from_value(fields).map_err(|error| {
+        let advice = "write the arguments as Keras does";
+        Error::argument("config", "arguments of the class's types", error, advice)
+    })
+}
+
+/// The lines of a table: `table![dyn Loss: MeanSquaredError = MeanSquaredError::new(), "mse"; ..]`
+/// gives each class with its defaults, the arguments that it must be given in brackets, and its
+/// other names.
+macro_rules! table {
+    ($part:ty: $($class:ident = $default:expr $(, [$($required:literal),*])? $(, $alias:literal)*;)+) => {
+        &[$(crate::config::Entry {
+            class_name: stringify!($class),
+            aliases: &[$($alias),*],
+            make: |given| {
+                let required: &[&str] = &[$($($required),*)?];
+                let made: $class = crate::config::filled(&$default, required, given)?;
+                Ok(Box::new(made) as Box<$part>)
+            },
+        }),+]
+    };
+}
+pub(crate) use table;
+
+/// `Serialize` and `Deserialize` for a boxed part inside another one, by the table of its kind.
+macro_rules! serde_of_part {
+    ($part:ident, $kind:literal, $module:literal, $table:expr) => {
+        impl serde::Serialize for dyn $part {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                to: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                match self.config() {
+                    Some(config) => config.object($module).serialize(to),
+                    None => Err(serde::ser::Error::custom(format!(
+                        "the {} {self:?} has no configuration",
+                        $kind
+                    ))),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for Box<dyn $part> {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                from: D,
+            ) -> std::result::Result<Self, D::Error> {
+                let value = serde_json::Value::deserialize(from)?;
+                crate::config::make($kind, $table, &value).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_of_part;
+
+/// `Serialize` and `Deserialize` for a part that several own.
+pub(crate) mod shared {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub(crate) fn serialize<P: ?Sized + Serialize, S: Serializer>(
+        part: &Option<Arc<P>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        part.as_deref().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, P: ?Sized, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<P>>, D::Error>
+    where
+        Box<P>: Deserialize<'de>,
+    {
+        Ok(Option::<Box<P>>::deserialize(from)?.map(Arc::from))
+    }
+}

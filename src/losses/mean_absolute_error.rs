@@ -1,0 +1,47 @@
+use super::{Loss, formulas, loss_access, plain_loss};
+use crate::Result;
+use candle_core::{D, Tensor};
+
+plain_loss! {
+    /// The mean of the error's size over the last axis: loss = mean |y_pred - y_true|. Its gradient
+    /// where they are equal is 0.
+    ///
+    /// # Shapes
+    /// `y_true` and `y_pred` (batch, .., outputs), or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{losses::{Loss, MeanAbsoluteError}, prelude::*};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let y_true = Tensor::new(&[[0f32, 1.0]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 3.0]], &Device::Cpu)?;
+    /// assert_eq!(MeanAbsoluteError::new().call(&y_true, &y_pred)?.to_vec1::<f32>()?, [1.5]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Keras: `MeanAbsoluteError`.
+    pub struct MeanAbsoluteError;
+}
+
+impl Loss for MeanAbsoluteError {
+    fn name(&self) -> &str {
+        "mean_absolute_error"
+    }
+
+    loss_access!("MeanAbsoluteError");
+
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        formulas::mean(&formulas::absolute(&error)?)
+    }
+
+    fn losses_and_gradient(
+        &self,
+        y_true: &Tensor,
+        y_pred: &Tensor,
+    ) -> Result<Option<(Tensor, Tensor)>> {
+        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        let width = y_pred.dim(D::Minus1)? as f64;
+        let losses = formulas::mean(&error.abs()?)?;
+        Ok(Some((losses, error.sign()?.affine(1.0 / width, 0.0)?)))
+    }
+}
