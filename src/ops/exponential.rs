@@ -76,15 +76,15 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     x - s * (x - w * q)
 }
 
-/// ln(1 + eˣ) within 2 ulp.
+/// ln(1 + eˣ).
 #[inline(always)]
 pub(crate) fn softplus(x: f32) -> f32 {
     let above = if x < 0.0 { 0.0 } else { x };
     above + ln_1p(exp(-x.abs()))
 }
 
-/// The normal distribution's Φ(x) and density φ(x). Relative errors are below 3e-7 for x > -1;
-/// below, where Φ nears 0, they grow by x²·6e-8, the rounding of the exponent.
+/// The normal distribution's Φ(x) and density φ(x). Where Φ nears 0, far below 0, the rounding of
+/// the exponent makes the relative error grow with x².
 #[inline(always)]
 pub(crate) fn normal(x: f32) -> (f32, f32) {
     let size = x.abs();
@@ -105,7 +105,8 @@ pub(crate) fn normal(x: f32) -> (f32, f32) {
     (if x < 0.0 { tail } else { 1.0 - tail }, density)
 }
 
-/// Mish's factor t = tanh(ln(1 + eˣ)) and its derivative, within 4 ulp.
+/// Mish's factor t = tanh(ln(1 + eˣ)) and its derivative. Of it, as of `softplus` and `normal`,
+/// only the comparison with Keras says how exact it is (docs/parity.md).
 #[inline(always)]
 pub(crate) fn mish_factor(x: f32) -> (f32, f32) {
     // With e = e^-|x|, which does not overflow: t = n / d, t' = 4·e·m / d².
