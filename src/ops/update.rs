@@ -59,7 +59,7 @@ pub(crate) fn with_slot(
 ) {
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             for ((w, g), a) in weight.iter_mut().zip(gradient).zip(slot) {
                 (*w, *a) = rule(*w, *g, *a);
             }
@@ -76,7 +76,7 @@ pub(crate) fn with_two_slots(
 ) {
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             let slots = first.iter_mut().zip(second);
             for ((w, g), (a, b)) in weight.iter_mut().zip(gradient).zip(slots) {
                 (*w, [*a, *b]) = rule(*w, *g, [*a, *b]);
@@ -94,7 +94,7 @@ pub(crate) fn with_three_slots(
 ) {
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             let slots = first.iter_mut().zip(second).zip(third);
             for ((w, g), ((a, b), c)) in weight.iter_mut().zip(gradient).zip(slots) {
                 (*w, [*a, *b, *c]) = rule(*w, *g, [*a, *b, *c]);

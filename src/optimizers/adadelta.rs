@@ -102,7 +102,7 @@ impl Optimizer for Adadelta {
                     gradient,
                     [gradients, changes],
                     #[inline(always)]
-                    |w, g, [a, d]| {
+                    move |w, g, [a, d]| {
                         let a = rho * a + one_minus_rho * (g * g);
                         let change = -((d + epsilon).sqrt() * g / (a + epsilon).sqrt());
                         let d = rho * d + one_minus_rho * (change * change);

@@ -97,7 +97,7 @@ impl Optimizer for Adagrad {
                     gradient,
                     accumulator,
                     #[inline(always)]
-                    |w, g, sum| {
+                    move |w, g, sum| {
                         let sum = sum + g * g;
                         (w - rate * g / (sum + epsilon).sqrt(), sum)
                     },

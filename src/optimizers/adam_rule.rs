@@ -85,7 +85,7 @@ impl AdamRule {
                 gradient,
                 [m, v],
                 #[inline(always)]
-                |w, g, [m, v]| {
+                move |w, g, [m, v]| {
                     let m = m + (g - m) * one_minus_beta_1;
                     let v = v + (g * g - v) * one_minus_beta_2;
                     (w - m * alpha / (v.sqrt() + epsilon), [m, v])
@@ -96,7 +96,7 @@ impl AdamRule {
                 gradient,
                 [m, v, greatest],
                 #[inline(always)]
-                |w, g, [m, v, greatest]| {
+                move |w, g, [m, v, greatest]| {
                     let m = m + (g - m) * one_minus_beta_1;
                     let v = v + (g * g - v) * one_minus_beta_2;
                     let greatest = if v > greatest { v } else { greatest };

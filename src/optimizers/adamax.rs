@@ -109,7 +109,7 @@ impl Optimizer for Adamax {
                     gradient,
                     [m, u],
                     #[inline(always)]
-                    |w, g, [m, u]| {
+                    move |w, g, [m, u]| {
                         let m = m + (g - m) * one_minus_beta_1;
                         let (decayed, size) = (beta_2 * u, g.abs());
                         let u = if size > decayed { size } else { decayed };

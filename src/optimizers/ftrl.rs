@@ -124,7 +124,7 @@ impl Ftrl {
             gradient,
             slots,
             #[inline(always)]
-            |w, g, [n, z]| {
+            move |w, g, [n, z]| {
                 let sum = n + g * g;
                 let grown = power(sum);
                 let z = z + (g + shrinkage * w - (grown - power(n)) / rate * w);

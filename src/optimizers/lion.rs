@@ -112,7 +112,7 @@ impl Optimizer for Lion {
                     gradient,
                     m,
                     #[inline(always)]
-                    |w, g, m| {
+                    move |w, g, m| {
                         let mixed = m * direction.0 + g * direction.1;
                         // The sign, which is 0 for 0: signum() of 0 is 1.
                         let sign = f32::from(mixed > 0.0) - f32::from(mixed < 0.0);

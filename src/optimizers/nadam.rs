@@ -164,7 +164,7 @@ impl Optimizer for Nadam {
                     gradient,
                     [m, v],
                     #[inline(always)]
-                    |w, g, [m, v]| {
+                    move |w, g, [m, v]| {
                         let m = m + (g - m) * one_minus_beta_1;
                         let v = v + (g * g - v) * one_minus_beta_2;
                         let ahead =

@@ -129,7 +129,7 @@ impl Optimizer for RMSprop {
                 gradient,
                 v,
                 #[inline(always)]
-                |w, g, v| {
+                move |w, g, v| {
                     let v = rho * v + one_minus_rho * (g * g);
                     (w - rate * g / (v + epsilon).sqrt(), v)
                 },
@@ -139,7 +139,7 @@ impl Optimizer for RMSprop {
                 gradient,
                 [v, average],
                 #[inline(always)]
-                |w, g, [v, average]| {
+                move |w, g, [v, average]| {
                     let v = rho * v + one_minus_rho * (g * g);
                     let average = rho * average + one_minus_rho * g;
                     let root = (v - average * average + epsilon).sqrt();
@@ -151,7 +151,7 @@ impl Optimizer for RMSprop {
                 gradient,
                 [v, m],
                 #[inline(always)]
-                |w, g, [v, m]| {
+                move |w, g, [v, m]| {
                     let v = rho * v + one_minus_rho * (g * g);
                     let m = mu * m + rate * g / (v + epsilon).sqrt();
                     (w - m, [v, m])
@@ -162,7 +162,7 @@ impl Optimizer for RMSprop {
                 gradient,
                 [v, m, average],
                 #[inline(always)]
-                |w, g, [v, m, average]| {
+                move |w, g, [v, m, average]| {
                     let v = rho * v + one_minus_rho * (g * g);
                     let average = rho * average + one_minus_rho * g;
                     let root = (v - average * average + epsilon).sqrt();
