@@ -32,6 +32,14 @@ pub trait Regularizer: Debug + Send + Sync {
     /// When candle's operations fail.
     fn penalty(&self, weight: &Tensor) -> Result<Tensor>;
 
+    /// Whether the arguments are in range; `build` asks.
+    ///
+    /// # Errors
+    /// When one is not.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The penalty's gradient with respect to the weight; by candle's autograd unless it is given.
     ///
     /// # Errors
@@ -168,6 +176,10 @@ impl Default for OrthogonalRegularizer {
 }
 
 impl Regularizer for L1 {
+    fn check(&self) -> Result<()> {
+        check_factor("l1", self.l1)
+    }
+
     fn penalty(&self, weight: &Tensor) -> Result<Tensor> {
         L1L2::new(self.l1, 0.0).penalty(weight)
     }
@@ -182,6 +194,10 @@ impl Regularizer for L1 {
 }
 
 impl Regularizer for L2 {
+    fn check(&self) -> Result<()> {
+        check_factor("l2", self.l2)
+    }
+
     fn penalty(&self, weight: &Tensor) -> Result<Tensor> {
         L1L2::new(0.0, self.l2).penalty(weight)
     }
@@ -196,6 +212,11 @@ impl Regularizer for L2 {
 }
 
 impl Regularizer for L1L2 {
+    fn check(&self) -> Result<()> {
+        check_factor("l1", self.l1)?;
+        check_factor("l2", self.l2)
+    }
+
     fn penalty(&self, weight: &Tensor) -> Result<Tensor> {
         let absolute = (absolute(weight)?.sum_all()? * self.l1)?;
         let squared = (weight.sqr()?.sum_all()? * self.l2)?;
@@ -216,6 +237,10 @@ impl Regularizer for L1L2 {
 }
 
 impl Regularizer for OrthogonalRegularizer {
+    fn check(&self) -> Result<()> {
+        check_factor("factor", self.factor)
+    }
+
     fn penalty(&self, weight: &Tensor) -> Result<Tensor> {
         if weight.rank() != 2 {
             let advice = "OrthogonalRegularizer is for matrices";
@@ -248,4 +273,15 @@ impl Regularizer for OrthogonalRegularizer {
 /// |x| with the gradient 0 at 0, as in Keras; that of candle's `abs` is 1 there.
 fn absolute(x: &Tensor) -> Result<Tensor> {
     Ok((x * x.sign()?)?) // candle gives the sign no gradient
+}
+
+/// An error unless a factor is a finite number of at least 0: below 0 it would reward what it is to
+/// keep small.
+fn check_factor(argument: &str, factor: f64) -> Result<()> {
+    if factor.is_finite() && factor >= 0.0 {
+        return Ok(());
+    }
+    let advice = "Keras's default is 0.01; 0 adds nothing";
+    let expected = "a finite number of at least 0";
+    Err(Error::argument(argument, expected, factor, advice))
 }

@@ -177,12 +177,15 @@ impl WeightBuilder<'_> {
     /// Lets a weight that was added add a penalty to the loss; none by default.
     ///
     /// # Errors
-    /// When there is no weight of this name.
+    /// When there is no weight of this name, or an argument of the regularizer is out of range.
     pub fn regularize(
         &mut self,
         name: &str,
         regularizer: Option<Arc<dyn Regularizer>>,
     ) -> Result<()> {
+        if let Some(regularizer) = &regularizer {
+            regularizer.check()?;
+        }
         self.find(name)?.regularizer = regularizer;
         Ok(())
     }

@@ -175,6 +175,89 @@ fn no_layer_is_without_these_contracts() {
     }
 }
 
+/// The layers that say `supports_masking` in Keras 3.15.1.
+const MASKING: [&str; 18] = [
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GroupNormalization",
+    "LayerNormalization",
+    "LeakyReLU",
+    "Normalization",
+    "PReLU",
+    "ReLU",
+    "Rescaling",
+    "Softmax",
+    "UnitNormalization",
+];
+
+/// One loss for every step: the mean over the last axis.
+#[derive(Debug)]
+struct StepError;
+
+impl Loss for StepError {
+    fn name(&self) -> &str {
+        "step_error"
+    }
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        Ok((y_pred - y_true)?.sqr()?.mean(candle_core::D::Minus1)?)
+    }
+}
+
+#[test]
+fn a_mask_reaches_the_loss_through_the_layers_that_let_it_through_in_keras() {
+    let ids = Tensor::new(&[[1f32, 2.0, 0.0], [3.0, 0.0, 0.0]], &Device::Cpu).unwrap();
+    let (steps, features) = (3, 4);
+    for entry in layers().iter().filter(|entry| !entry.ids) {
+        let sample = vec![steps, features];
+        let network = |mask_zero| {
+            let config = json!({"input_dim": 4, "output_dim": features, "mask_zero": mask_zero});
+            let embedding = json!({"class_name": "Embedding", "config": config});
+            let embedding = Box::<dyn Layer>::deserialize(&embedding).unwrap();
+            let model = Sequential::new().seed(3).add(Input::new(steps));
+            model.add(embedding).add(entry.make()).build(&Device::Cpu)
+        };
+        let (Ok(mut masked), Ok(plain)) = (network(true), network(false)) else {
+            continue; // not a layer for samples of this shape
+        };
+        if masked.output_shape().len() != sample.len() || masked.output_shape()[0] != steps {
+            continue; // other steps come out than go in
+        }
+        masked.compile(Sgd::new(0.1), StepError, ()).unwrap();
+        let outputs = plain.predict(&ids).unwrap();
+        let y = (&outputs - numbers(outputs.dims(), "error")).unwrap();
+        let losses = flat(&StepError.call(&y, &outputs).unwrap());
+        // Of a mask, steps 0, 1 and 3 count.
+        let masks = MASKING.contains(&entry.class_name());
+        let counted = if masks {
+            vec![0, 1, 3]
+        } else {
+            (0..6).collect()
+        };
+        let sum: f64 = counted.iter().map(|step| losses[*step]).sum();
+        let expected = sum / counted.len() as f64;
+        let layer = masked.layers().last().unwrap().layer();
+        let penalty = match layer.activity_regularizer() {
+            Some(regularizer) => flat(&regularizer.penalty(&outputs).unwrap())[0] / 2.0,
+            None => 0.0,
+        };
+        if !entry.object["config"]["kernel_regularizer"].is_null() {
+            continue; // the penalties of weights are another test's
+        }
+        let scores = masked
+            .evaluate_with(&ids, &y, Evaluate::new().verbose(0))
+            .unwrap();
+        let what = format!("{entry:?}");
+        assert_close(&what, &[scores["loss"]], &[expected + penalty], 1e-5, 0.0);
+    }
+}
+
 #[test]
 fn a_layer_made_from_its_own_configuration_is_the_same_layer() {
     for entry in layers() {

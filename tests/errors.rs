@@ -1151,3 +1151,20 @@ fn a_nan_in_a_batch_leaves_the_optimizer_and_dropout_as_if_it_had_not_been_seen(
     untouched.fit(&x, &y, options()).unwrap();
     assert_eq!(bits(&broken), bits(&untouched));
 }
+
+#[test]
+fn a_regularizer_that_would_reward_what_it_is_to_keep_small_is_refused() {
+    use candle_keras::regularizers::{L1, L2, OrthogonalRegularizer};
+    let build = |dense: Dense| {
+        let model = Sequential::new().add(Input::new(2)).add(dense);
+        text(model.build(&Device::Cpu))
+    };
+    assert_eq!(
+        build(Dense::new(1).kernel_regularizer(L2::new(-0.1))),
+        "layer `dense` (Dense): `l2`: expected a finite number of at least 0, got -0.1: Keras's default is 0.01; 0 adds nothing"
+    );
+    let of_bias = Dense::new(1).bias_regularizer(OrthogonalRegularizer::new(f64::NAN));
+    assert!(build(of_bias).contains("`factor`: expected a finite number of at least 0, got NaN"));
+    let of_outputs = Dense::new(1).activity_regularizer(L1::new(-1.0));
+    assert!(build(of_outputs).contains("`l1`: expected a finite number of at least 0, got -1"));
+}

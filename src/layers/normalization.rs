@@ -353,6 +353,10 @@ impl Layer for Normalization {
         Ok(input_shape.to_vec())
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
         let weight = |name: &str| pass.weight(name).cloned();
         let (_, sample) = inputs.dims().split_at(1);

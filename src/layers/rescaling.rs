@@ -84,6 +84,10 @@ impl Layer for Rescaling {
         Ok(input_shape.to_vec())
     }
 
+    fn passes_mask(&self) -> bool {
+        true
+    }
+
     fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
         if let (Numbers::One(scale), Numbers::One(offset)) = (&self.scale, &self.offset) {
             return Ok(inputs.affine(*scale, *offset)?);

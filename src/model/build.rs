@@ -104,6 +104,10 @@ impl Sequential {
             let built = layer.build(shape, &mut builder);
             let weights = builder.weights;
             let output_shape = built
+                .and_then(|()| match layer.activity_regularizer() {
+                    Some(regularizer) => regularizer.check(),
+                    None => Ok(()),
+                })
                 .and_then(|()| layer.output_shape(shape))
                 .and_then(not_empty)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
