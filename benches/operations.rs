@@ -173,18 +173,56 @@ enum Rule {
     Sgd,
     Momentum,
     Nesterov,
+    Adadelta,
+    Adagrad,
     Adam,
+    AdamAmsgrad,
+    AdamW,
+    Adamax,
+    Ftrl,
+    Lion,
+    Nadam,
+    RMSprop,
+    RMSpropCentered,
 }
 
-const RULES: [Rule; 4] = [Rule::Sgd, Rule::Momentum, Rule::Nesterov, Rule::Adam];
+/// Every optimizer that updates each number by itself; Adafactor, Lamb and Muon look at whole
+/// weights.
+const RULES: [Rule; 14] = [
+    Rule::Sgd,
+    Rule::Momentum,
+    Rule::Nesterov,
+    Rule::Adadelta,
+    Rule::Adagrad,
+    Rule::Adam,
+    Rule::AdamAmsgrad,
+    Rule::AdamW,
+    Rule::Adamax,
+    Rule::Ftrl,
+    Rule::Lion,
+    Rule::Nadam,
+    Rule::RMSprop,
+    Rule::RMSpropCentered,
+];
 
 impl Rule {
     fn optimizer(self) -> Box<dyn Optimizer> {
+        let rate = 0.001;
         match self {
-            Self::Sgd => Sgd::new(0.01).into(),
-            Self::Momentum => Sgd::new(0.01).momentum(0.9).into(),
-            Self::Nesterov => Sgd::new(0.01).momentum(0.9).nesterov(true).into(),
-            Self::Adam => Adam::new(0.001).into(),
+            Self::Sgd => Sgd::new(rate).into(),
+            Self::Momentum => Sgd::new(rate).momentum(0.9).into(),
+            Self::Nesterov => Sgd::new(rate).momentum(0.9).nesterov(true).into(),
+            Self::Adadelta => Adadelta::new(rate).into(),
+            Self::Adagrad => Adagrad::new(rate).into(),
+            Self::Adam => Adam::new(rate).into(),
+            Self::AdamAmsgrad => Adam::new(rate).amsgrad(true).into(),
+            Self::AdamW => AdamW::new(rate).into(),
+            Self::Adamax => Adamax::new(rate).into(),
+            Self::Ftrl => Ftrl::new(rate).into(),
+            Self::Lion => Lion::new(rate).into(),
+            Self::Nadam => Nadam::new(rate).into(),
+            Self::RMSprop => RMSprop::new(rate).into(),
+            Self::RMSpropCentered => RMSprop::new(rate).centered(true).into(),
         }
     }
 }

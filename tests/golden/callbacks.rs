@@ -1,17 +1,26 @@
-//! When training stops and how the learning rate falls, for numbers that are given.
+//! What callbacks do with numbers that are given, and when each of their methods is called.
 
 use super::load;
 use candle_keras::{
-    callbacks::{Callback, EarlyStopping, LambdaCallback, Mode, ReduceLROnPlateau},
+    callbacks::{
+        CSVLogger, Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, Mode,
+        ModelCheckpoint, ReduceLROnPlateau, SaveFreq,
+    },
+    losses, metrics,
     prelude::*,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 #[derive(Deserialize)]
 struct File {
     early_stopping: Vec<Stop>,
     reduce_lr_on_plateau: Vec<Plateau>,
+    learning_rate_scheduler: Vec<Scheduler>,
+    model_checkpoint: Vec<Checkpoint>,
+    csv_logger: Vec<Csv>,
+    order: Vec<Order>,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +41,52 @@ struct Plateau {
     values: Vec<Option<f64>>,
     initial: f64,
     logged: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Scheduler {
+    name: String,
+    initial: f64,
+    /// What the function is given and returns in each epoch.
+    given: Vec<f64>,
+    returned: Vec<f64>,
+    logged: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Checkpoint {
+    name: String,
+    arguments: Map<String, Value>,
+    /// Batches of an epoch.
+    steps: usize,
+    /// Of each epoch.
+    logs: Vec<BTreeMap<String, f64>>,
+    saved: Vec<Saved>,
+}
+
+/// A file that is saved after a batch, or after an epoch.
+#[derive(Debug, Deserialize, PartialEq)]
+struct Saved {
+    epoch: usize,
+    batch: Option<usize>,
+    file: String,
+}
+
+#[derive(Deserialize)]
+struct Csv {
+    name: String,
+    arguments: Map<String, Value>,
+    /// What the file holds at first.
+    before: Option<String>,
+    epochs: Vec<BTreeMap<String, Value>>,
+    content: String,
+}
+
+#[derive(Deserialize)]
+struct Order {
+    name: String,
+    /// The method, the epoch's or batch's number, and the names in the logs.
+    calls: Vec<(String, Option<usize>, Vec<String>)>,
 }
 
 fn monitor(arguments: &Map<String, Value>) -> &str {
@@ -139,5 +194,236 @@ fn the_learning_rate_falls_on_a_plateau_as_in_keras() {
                 case.name, case.logged
             );
         }
+    }
+}
+
+#[test]
+fn the_learning_rate_is_what_a_function_of_epoch_and_rate_returns_as_in_keras() {
+    for case in load::<File>("callbacks").learning_rate_scheduler {
+        let given = RefCell::new(Vec::new());
+        let scheduler = LearningRateScheduler::new(|epoch, rate| {
+            given.borrow_mut().push(rate);
+            case.returned[epoch]
+        });
+        let ones = vec![Some(1.0); case.returned.len()];
+        let (history, _) = fitted(case.initial, ("val_loss", &ones), scheduler);
+        // Keras's rates are f32.
+        let single = |rates: &[f64]| rates.iter().map(|x| *x as f32).collect::<Vec<_>>();
+        assert_eq!(
+            single(&given.borrow()),
+            single(&case.given),
+            "{}",
+            case.name
+        );
+        let logged = single(&history["learning_rate"]);
+        assert_eq!(logged, single(&case.logged), "{}", case.name);
+    }
+}
+
+/// A checkpoint in a folder. Weights are saved in the format that is there for them alone.
+fn checkpoint(folder: &Path, arguments: &Map<String, Value>) -> ModelCheckpoint {
+    let file = weights_file(arguments["filepath"].as_str().unwrap());
+    let callback = ModelCheckpoint::new(folder.join(file)).save_weights_only(true);
+    arguments
+        .iter()
+        .fold(callback, |callback, (name, value)| match name.as_str() {
+            "filepath" | "save_weights_only" => callback,
+            "monitor" => callback.monitor(value.as_str().unwrap()),
+            "mode" => callback.mode(mode(value)),
+            "save_best_only" => callback.save_best_only(value.as_bool().unwrap()),
+            "save_freq" => callback.save_freq(SaveFreq::Batches(value.as_u64().unwrap() as usize)),
+            "initial_value_threshold" => callback.initial_value_threshold(value.as_f64().unwrap()),
+            other => panic!("{other}"),
+        })
+}
+
+fn weights_file(keras: &str) -> String {
+    let stem = keras.strip_suffix(".weights.h5");
+    let stem = stem.or_else(|| keras.strip_suffix(".keras")).unwrap();
+    format!("{stem}.safetensors")
+}
+
+/// The files that came into a folder; it is empty afterwards.
+fn taken(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let files = files.map(|file| {
+        let file = file.unwrap();
+        std::fs::remove_file(file.path()).unwrap();
+        file.file_name().into_string().unwrap()
+    });
+    files.collect()
+}
+
+#[test]
+fn checkpoints_are_saved_when_and_under_the_names_that_keras_saves_them() {
+    for case in load::<File>("callbacks").model_checkpoint {
+        let folder = tempfile::tempdir().unwrap();
+        // The model's one output is its weight, which is the loss that each batch is to have.
+        let model = Sequential::new().add(Input::new(1));
+        let model = model.add(Dense::new(1).use_bias(false).trainable(false));
+        let mut model = model.build(&Device::Cpu).unwrap();
+        let loss = losses::from_fn("output", |_, y_pred| Ok(y_pred.squeeze(1)?));
+        model.compile(Sgd::new(1.0), loss, [Accuracy]).unwrap();
+        let numbered = LambdaCallback::new()
+            .on_epoch_begin(|epoch, model| {
+                let loss = case.logs[epoch].get("loss").copied().unwrap_or_default();
+                let weight = Tensor::new(&[[loss as f32]], &Device::Cpu)?;
+                model.set_weight("dense/kernel", &weight)
+            })
+            .on_epoch_end(|epoch, logs, _| {
+                let given = case.logs[epoch].iter();
+                given.for_each(|(name, value)| logs.insert(name, *value));
+                Ok(())
+            });
+        let saved = RefCell::new(Vec::new());
+        let epoch = RefCell::new(0);
+        let see = |batch| {
+            let files = taken(folder.path()).into_iter();
+            let epoch = *epoch.borrow();
+            saved
+                .borrow_mut()
+                .extend(files.map(|file| Saved { epoch, batch, file }));
+            Ok(())
+        };
+        let recorder = LambdaCallback::new()
+            .on_epoch_begin(|number, _| {
+                *epoch.borrow_mut() = number;
+                Ok(())
+            })
+            .on_train_batch_end(|batch, _| see(Some(batch)))
+            .on_epoch_end(|_, _, _| see(None));
+        let options = Fit::new().epochs(case.logs.len()).batch_size(1).verbose(0);
+        let options = options.callback(numbered);
+        let options = options.callback(checkpoint(folder.path(), &case.arguments));
+        let x = Tensor::ones((case.steps, 1), DType::F32, &Device::Cpu).unwrap();
+        model.fit(&x, &x, options.callback(recorder)).unwrap();
+        let expected = case.saved.into_iter().map(|saved| Saved {
+            file: weights_file(&saved.file),
+            ..saved
+        });
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(saved.into_inner(), expected, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_csv_log_is_keras_s_to_the_byte() {
+    for case in load::<File>("callbacks").csv_logger {
+        if case.name == "vector" {
+            continue; // logs hold the mean of several numbers: docs/parity.md
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.csv");
+        if let Some(before) = &case.before {
+            std::fs::write(&file, before).unwrap();
+        }
+        let arguments = case.arguments.iter();
+        let logger = arguments.fold(CSVLogger::new(&file), |logger, (name, value)| {
+            match name.as_str() {
+                "separator" => logger.separator(value.as_str().unwrap().chars().next().unwrap()),
+                "append" => logger.append(value.as_bool().unwrap()),
+                other => panic!("{other}"),
+            }
+        });
+        log_by_hand(logger, &case.epochs);
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            case.content,
+            "{}",
+            case.name
+        );
+    }
+}
+
+/// Calls what `fit` would call for these logs.
+fn log_by_hand(mut logger: CSVLogger, epochs: &[BTreeMap<String, Value>]) {
+    let model = Sequential::new().add(Input::new(1)).add(Dense::new(1));
+    let mut model = model.build(&Device::Cpu).unwrap();
+    logger.on_train_begin(&mut model).unwrap();
+    for (epoch, values) in epochs.iter().enumerate() {
+        logger.on_epoch_begin(epoch, &mut model).unwrap();
+        let mut logs = Logs::default();
+        let values = values.iter();
+        values.for_each(|(name, value)| logs.insert(name, value.as_f64().unwrap()));
+        logger.on_epoch_end(epoch, &mut logs, &mut model).unwrap();
+    }
+    logger.on_train_end(&mut model).unwrap();
+}
+
+#[test]
+fn callbacks_are_called_in_the_order_of_keras() {
+    let file: File = load("callbacks");
+    assert_eq!(file.order.len(), 4);
+    for case in file.order {
+        let calls = RefCell::new(Vec::new());
+        let note = |hook: &str, number, logs: Option<&Logs>| {
+            let names = logs.into_iter().flat_map(Logs::iter);
+            let mut names: Vec<String> = names.map(|(name, _)| name.to_string()).collect();
+            names.sort();
+            calls.borrow_mut().push((hook.to_string(), number, names));
+            Ok(())
+        };
+        let recorder = LambdaCallback::new()
+            .on_train_begin(|_| note("on_train_begin", None, None))
+            .on_train_end(|_| note("on_train_end", None, None))
+            .on_epoch_begin(|epoch, _| note("on_epoch_begin", Some(epoch), None))
+            .on_epoch_end(|epoch, logs, _| note("on_epoch_end", Some(epoch), Some(logs)))
+            .on_train_batch_begin(|batch, _| note("on_train_batch_begin", Some(batch), None))
+            .on_train_batch_end(|batch, model| {
+                let logs = model.running_logs()?;
+                note("on_train_batch_end", Some(batch), Some(&logs))
+            })
+            .on_test_begin(|_| note("on_test_begin", None, None))
+            .on_test_end(|logs, _| note("on_test_end", None, Some(logs)))
+            .on_test_batch_begin(|batch, _| note("on_test_batch_begin", Some(batch), None))
+            .on_test_batch_end(|batch, _| note("on_test_batch_end", Some(batch), None))
+            .on_predict_begin(|_| note("on_predict_begin", None, None))
+            .on_predict_end(|_| note("on_predict_end", None, None))
+            .on_predict_batch_begin(|batch, _| note("on_predict_batch_begin", Some(batch), None))
+            .on_predict_batch_end(|batch, _, _| note("on_predict_batch_end", Some(batch), None));
+        let model = Sequential::new().add(Input::new(1)).add(Dense::new(1));
+        let mut model = model.build(&Device::Cpu).unwrap();
+        let metrics = [metrics::Accuracy];
+        model
+            .compile(Sgd::new(0.1), MeanSquaredError::new(), metrics)
+            .unwrap();
+        let x = Tensor::new(&[[1f32], [2.0], [3.0], [4.0], [5.0]], &Device::Cpu).unwrap();
+        let part = |samples| x.narrow(0, 0, samples).unwrap();
+        match case.name.as_str() {
+            "fit" => {
+                let options = Fit::new().batch_size(2).epochs(2).verbose(0);
+                let options = options.validation_data(&part(3), &part(3));
+                model.fit(&x, &x, options.callback(recorder)).map(drop)
+            }
+            "fit_without_validation" => {
+                let options = Fit::new().batch_size(2).epochs(1).verbose(0);
+                model
+                    .fit(&part(2), &part(2), options.callback(recorder))
+                    .map(drop)
+            }
+            "evaluate" => {
+                let options = Evaluate::new().batch_size(2).verbose(0);
+                model
+                    .evaluate_with(&x, &x, options.callback(recorder))
+                    .map(drop)
+            }
+            "predict" => {
+                let options = Predict::new().batch_size(2);
+                model.predict_with(&x, options.callback(recorder)).map(drop)
+            }
+            other => panic!("{other}"),
+        }
+        .unwrap();
+        // The logs at the end of training are the history's last, and the counts of a validation
+        // are there at its end.
+        let expected = case.calls.into_iter().map(|(hook, number, logs)| {
+            let has_logs = !matches!(
+                hook.as_str(),
+                "on_train_end" | "on_test_batch_end" | "on_predict_batch_end"
+            );
+            (hook, number, if has_logs { logs } else { Vec::new() })
+        });
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(calls.into_inner(), expected, "{}", case.name);
     }
 }
