@@ -31,6 +31,15 @@ impl From<Vec<i64>> for Axes {
     }
 }
 
+impl std::fmt::Display for Axes {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(axis) => write!(out, "{axis}"),
+            Self::Several(axes) => write!(out, "{axes:?}"),
+        }
+    }
+}
+
 impl Axes {
     /// The indices of the axes in a tensor of `rank`, in ascending order.
     ///

@@ -133,22 +133,40 @@ pub(crate) fn make<P: ?Sized>(
     (entry.make)(&arguments).map_err(|error| Error::of_part(kind, entry.class_name, error))
 }
 
-/// Arguments that Keras writes and that say nothing here: numbers are f32 unless the model says
-/// otherwise.
-const WITHOUT_EFFECT: [&str; 5] = [
-    "name",
-    "dtype",
-    "quantization_config",
-    "loss_scale_factor",
-    "seed",
-];
+/// An error unless an argument that is unknown here says nothing: Keras writes them all the same.
+fn check_without_effect(name: &str, value: &Value, known_here: &Map<String, Value>) -> Result<()> {
+    let refused =
+        |expected: &str, advice: &str| Err(Error::argument(name, expected, value, advice));
+    match name {
+        // A name or a seed of a part that has none here: the model's seed draws all. A loss is not
+        // scaled, as f32 needs none.
+        "name" | "seed" | "loss_scale_factor" => Ok(()),
+        // Metrics of labels are whole numbers in Keras.
+        "dtype" if value.is_null() => Ok(()),
+        "dtype" if matches!(type_name(value), Some("float32" | "int32" | "int64")) => Ok(()),
+        "dtype" => refused(
+            "float32",
+            "Sequential::dtype sets the type of a model's numbers",
+        ),
+        // Which axes of a weight count as its inputs and outputs is told by their order.
+        "input_axes" | "output_axes" | "quantization_config" => {
+            if value.is_null() {
+                return Ok(());
+            }
+            refused("null", "leave it out: it is not supported")
+        }
+        _ => Err(Error::Unknown {
+            kind: "argument",
+            name: name.to_string(),
+            known: known(known_here.keys().map(String::as_str)),
+        }),
+    }
+}
 
-/// Arguments that Keras writes and that say nothing here while they are null: which axes of a weight
-/// count as its inputs and outputs is told by their order.
-const WITHOUT_EFFECT_AS_NULL: [&str; 2] = ["input_axes", "output_axes"];
-
-fn is_without_effect(name: &str, value: &Value) -> bool {
-    WITHOUT_EFFECT.contains(&name) || (value.is_null() && WITHOUT_EFFECT_AS_NULL.contains(&name))
+/// The name of a type of numbers: alone, or in Keras's object of a policy.
+fn type_name(dtype: &Value) -> Option<&str> {
+    let policy = dtype.get("config").and_then(|config| config.get("name"));
+    policy.unwrap_or(dtype).as_str()
 }
 
 /// A part of `given` arguments, where those of `defaults` stand in for what was left out; what is
@@ -161,15 +179,10 @@ pub(crate) fn filled<T: Serialize + DeserializeOwned>(
     let defaults = Config::of("", defaults);
     let mut arguments = defaults.map_or_else(Map::new, |config| config.arguments);
     for (name, value) in given {
-        let known_here = arguments.contains_key(name);
-        if known_here {
+        if arguments.contains_key(name) {
             arguments.insert(name.clone(), value.clone());
-        } else if !is_without_effect(name, value) {
-            return Err(Error::Unknown {
-                kind: "argument",
-                name: name.clone(),
-                known: known(arguments.keys().map(String::as_str)),
-            });
+        } else {
+            check_without_effect(name, value, &arguments)?;
         }
     }
     if let Some(missing) = required.iter().find(|name| !given.contains_key(**name)) {

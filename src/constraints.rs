@@ -1,6 +1,8 @@
 //! Constraints: what a weight is brought back to after every step.
 
-use crate::{Axes, Config, Result, config::Entry, config::serde_of_part, config::table};
+use crate::{
+    Axes, Config, Error, Result, config::Entry, config::serde_of_part, config::table, error::tuple,
+};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -30,6 +32,15 @@ pub trait Constraint: Debug + Send + Sync {
     /// # Errors
     /// When candle's operations fail.
     fn call(&self, weight: &Tensor) -> Result<Tensor>;
+
+    /// Whether its arguments are in range and fit a weight of `shape`; `build` asks.
+    ///
+    /// # Errors
+    /// When one is not.
+    fn check(&self, shape: &[usize]) -> Result<()> {
+        let _ = shape;
+        Ok(())
+    }
 
     /// Its class and arguments, if it can be written to a file.
     fn config(&self) -> Option<Config> {
@@ -153,6 +164,11 @@ impl Default for UnitNorm {
 }
 
 impl Constraint for MaxNorm {
+    fn check(&self, shape: &[usize]) -> Result<()> {
+        check_length("max_value", self.max_value)?;
+        check_axis(&self.axis, shape)
+    }
+
     fn call(&self, weight: &Tensor) -> Result<Tensor> {
         let lengths = lengths(weight, &self.axis)?;
         let desired = lengths.clamp(0.0, self.max_value)?;
@@ -165,6 +181,31 @@ impl Constraint for MaxNorm {
 }
 
 impl Constraint for MinMaxNorm {
+    fn check(&self, shape: &[usize]) -> Result<()> {
+        check_length("min_value", self.min_value)?;
+        check_length("max_value", self.max_value)?;
+        if self.min_value > self.max_value {
+            let expected = format!("at most max_value, {}", self.max_value);
+            let advice = "no length is between the two";
+            return Err(Error::argument(
+                "min_value",
+                expected,
+                self.min_value,
+                advice,
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.rate) {
+            let advice = "1 brings every length between the two at once";
+            return Err(Error::argument(
+                "rate",
+                "a number from 0 to 1",
+                self.rate,
+                advice,
+            ));
+        }
+        check_axis(&self.axis, shape)
+    }
+
     fn call(&self, weight: &Tensor) -> Result<Tensor> {
         let lengths = lengths(weight, &self.axis)?;
         let within = (lengths.clamp(self.min_value, self.max_value)? * self.rate)?;
@@ -188,6 +229,10 @@ impl Constraint for NonNeg {
 }
 
 impl Constraint for UnitNorm {
+    fn check(&self, shape: &[usize]) -> Result<()> {
+        check_axis(&self.axis, shape)
+    }
+
     fn call(&self, weight: &Tensor) -> Result<Tensor> {
         let lengths = lengths(weight, &self.axis)?;
         Ok(weight.broadcast_div(&(lengths + EPSILON)?)?)
@@ -196,6 +241,30 @@ impl Constraint for UnitNorm {
     fn config(&self) -> Option<Config> {
         Config::of("UnitNorm", self)
     }
+}
+
+/// An error unless a length is a finite number of at least 0.
+fn check_length(argument: &str, length: f64) -> Result<()> {
+    if length.is_finite() && length >= 0.0 {
+        return Ok(());
+    }
+    let expected = "a finite number of at least 0";
+    Err(Error::argument(
+        argument,
+        expected,
+        length,
+        "it is the length of a vector",
+    ))
+}
+
+/// An error unless a weight of `shape` has these axes.
+fn check_axis(axis: &Axes, shape: &[usize]) -> Result<()> {
+    if axis.resolve(shape.len()).is_ok() {
+        return Ok(());
+    }
+    let expected = format!("different axes of a weight of shape {}", tuple(shape));
+    let advice = "0 is its first, -1 its last";
+    Err(Error::argument("axis", expected, axis, advice))
 }
 
 /// The lengths of vectors along the axes, which stay with length 1.

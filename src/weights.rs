@@ -183,10 +183,12 @@ impl WeightBuilder<'_> {
         name: &str,
         regularizer: Option<Arc<dyn Regularizer>>,
     ) -> Result<()> {
+        let weight = self.find(name)?;
         if let Some(regularizer) = &regularizer {
-            regularizer.check()?;
+            let checked = regularizer.check();
+            checked.map_err(|error| Error::of_part("regularizer of", &weight.path, error))?;
         }
-        self.find(name)?.regularizer = regularizer;
+        weight.regularizer = regularizer;
         Ok(())
     }
 
@@ -194,9 +196,15 @@ impl WeightBuilder<'_> {
     /// default.
     ///
     /// # Errors
-    /// When there is no weight of this name.
+    /// When there is no weight of this name, or an argument of the constraint is out of range or does
+    /// not fit it.
     pub fn constrain(&mut self, name: &str, constraint: Option<Arc<dyn Constraint>>) -> Result<()> {
-        self.find(name)?.constraint = constraint;
+        let weight = self.find(name)?;
+        if let Some(constraint) = &constraint {
+            let checked = constraint.check(weight.value.dims());
+            checked.map_err(|error| Error::of_part("constraint of", &weight.path, error))?;
+        }
+        weight.constraint = constraint;
         Ok(())
     }
 

@@ -141,7 +141,7 @@ fn the_seed_and_the_axes_that_keras_leaves_open_are_passed_over() {
     let made = initializer("GlorotUniform", config).unwrap();
     assert_eq!(format!("{made:?}"), "GlorotUniform");
     let error = initializer("HeNormal", json!({"input_axes": [0]})).unwrap_err();
-    let expected = "initializer `HeNormal`: no argument is named `input_axes`: there are none";
+    let expected = "initializer `HeNormal`: `input_axes`: expected null, got [0]: leave it out: it is not supported";
     assert_eq!(error.to_string(), expected);
 }
 
@@ -307,4 +307,42 @@ fn the_gradient_of_a_penalty_at_0_is_0_by_autograd_as_well() {
     let gradients = penalty.backward().unwrap();
     let gradient = gradients.get(&weight).unwrap();
     assert_eq!(gradient.to_vec1::<f32>().unwrap(), [0.0, 0.5, -0.5]);
+}
+
+#[test]
+fn no_class_is_listed_twice() {
+    for (kind, classes) in catalogue() {
+        let mut sorted: Vec<_> = classes.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(classes.len(), sorted.len(), "{kind}: {classes:?}");
+    }
+}
+
+#[test]
+fn a_type_of_numbers_or_a_quantization_that_would_be_lost_is_an_error() {
+    let made = |name: &str, value: Value| {
+        let mut config = json!({"units": 3});
+        config[name] = value;
+        let object = json!({"class_name": "Dense", "config": config});
+        let made = Box::<dyn candle_keras::layers::Layer>::deserialize(&object);
+        made.map(drop).map_err(|error| error.to_string())
+    };
+    let policy = |name: &str| json!({"class_name": "DTypePolicy", "config": {"name": name}});
+    for value in [json!(null), json!("float32"), policy("float32")] {
+        assert_eq!(made("dtype", value), Ok(()));
+    }
+    assert_eq!(
+        made("dtype", json!("float64")).unwrap_err(),
+        "layer `Dense`: `dtype`: expected float32, got \"float64\": Sequential::dtype sets the type of a model's numbers"
+    );
+    assert!(made("dtype", policy("mixed_float16")).is_err());
+    assert_eq!(made("quantization_config", json!(null)), Ok(()));
+    assert!(
+        made(
+            "quantization_config",
+            json!({"class_name": "Int8QuantizationConfig"})
+        )
+        .is_err()
+    );
 }

@@ -1161,10 +1161,55 @@ fn a_regularizer_that_would_reward_what_it_is_to_keep_small_is_refused() {
     };
     assert_eq!(
         build(Dense::new(1).kernel_regularizer(L2::new(-0.1))),
-        "layer `dense` (Dense): `l2`: expected a finite number of at least 0, got -0.1: Keras's default is 0.01; 0 adds nothing"
+        "layer `dense` (Dense): regularizer of `dense/kernel`: `l2`: expected a finite number of at least 0, got -0.1: Keras's default is 0.01; 0 adds nothing"
     );
     let of_bias = Dense::new(1).bias_regularizer(OrthogonalRegularizer::new(f64::NAN));
     assert!(build(of_bias).contains("`factor`: expected a finite number of at least 0, got NaN"));
     let of_outputs = Dense::new(1).activity_regularizer(L1::new(-1.0));
     assert!(build(of_outputs).contains("`l1`: expected a finite number of at least 0, got -1"));
+}
+
+#[test]
+fn a_constraint_that_does_not_fit_its_weight_is_refused_before_the_first_step() {
+    use candle_keras::constraints::{MaxNorm, MinMaxNorm, UnitNorm};
+    let build = |dense: Dense| {
+        let model = Sequential::new().add(Input::new(2)).add(dense);
+        text(model.build(&Device::Cpu))
+    };
+    assert_eq!(
+        build(Dense::new(4).bias_constraint(MaxNorm::new(2.0).axis(1))),
+        "layer `dense` (Dense): constraint of `dense/bias`: `axis`: expected different axes of a weight of shape (4,), got 1: 0 is its first, -1 its last"
+    );
+    let of = |constraint: MinMaxNorm| build(Dense::new(4).kernel_constraint(constraint));
+    let expected = "`max_value`: expected a finite number of at least 0, got";
+    for length in [-1.0, f64::NAN, f64::INFINITY] {
+        let error = build(Dense::new(4).kernel_constraint(MaxNorm::new(length)));
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(
+        of(MinMaxNorm::new(2.0, 1.0)).contains("`min_value`: expected at most max_value, 1, got 2")
+    );
+    assert!(
+        of(MinMaxNorm::new(0.0, 1.0).rate(3.0))
+            .contains("`rate`: expected a number from 0 to 1, got 3")
+    );
+    let error = build(Dense::new(4).kernel_constraint(UnitNorm::new().axis([0, 0])));
+    assert!(error.contains("of shape (2, 4), got [0, 0]"), "{error}");
+}
+
+#[test]
+fn shapes_that_nobody_can_count_are_errors() {
+    let network = Sequential::new().add(Input::new(3));
+    let network = network
+        .add(RepeatVector::new(usize::MAX))
+        .add(Flatten::new());
+    let error = text(network.build(&Device::Cpu));
+    let expected = "layer `repeat_vector` (RepeatVector): `output_shape`: expected outputs that fit into memory, got (";
+    assert!(error.starts_with(expected), "{error}");
+    let network = Sequential::new().add(Input::new((usize::MAX, 2)));
+    let error = text(network.add(Flatten::new()).build(&Device::Cpu));
+    assert!(
+        error.contains("expected samples that fit into memory"),
+        "{error}"
+    );
 }

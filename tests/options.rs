@@ -363,10 +363,10 @@ fn a_layer_that_is_made_untrainable_is_built_so_and_its_penalty_is_dropped() {
 
 #[test]
 fn all_weights_are_read_and_given_in_order_or_none() {
-    let (first, mut second) = (
-        two_layers(),
-        two_layers().seed(2).build(&Device::Cpu).unwrap(),
-    );
+    let (first, mut second) = (two_layers(), two_layers());
+    let others = first.get_weights().unwrap().into_iter();
+    let others: Vec<Tensor> = others.map(|weight| (weight + 1.0).unwrap()).collect();
+    second.set_weights(&others).unwrap();
     assert_ne!(bits(&first), bits(&second));
     second.set_weights(&first.get_weights().unwrap()).unwrap();
     assert_eq!(bits(&first), bits(&second));
@@ -398,6 +398,23 @@ fn layers_are_taken_off_and_put_on_after_build() {
     assert_eq!(model.layer("wider").unwrap().weights().len(), 2);
     let emptied = model.pop().unwrap().pop().unwrap();
     assert!(error(emptied.pop()).starts_with("the model has no layers"));
+}
+
+#[test]
+fn a_layer_keeps_its_weights_and_whether_it_trains_when_others_come_and_go() {
+    let mut trained = two_layers();
+    trained.set_trainable("base", false).unwrap();
+    let values = |model: &Sequential, path: &str| flat(&model.weight(path).unwrap());
+    let kernel = values(&trained, "base/kernel");
+    let model = trained.pop().unwrap().add(Dense::new(2).name("head"));
+    let model = model.build(&Device::Cpu).unwrap();
+    assert_eq!(values(&model, "base/kernel"), kernel);
+    assert!(!model.layer("base").unwrap().trainable());
+    assert_ne!(values(&model, "head/kernel"), kernel[..2]);
+    assert_eq!(values(&model, "head/bias"), [0.0, 0.0], "it is a new layer");
+    let again = model.dtype(DType::F64).build(&Device::Cpu).unwrap();
+    assert_eq!(values(&again, "base/kernel"), kernel);
+    assert_eq!(again.weight("base/kernel").unwrap().dtype(), DType::F64);
 }
 
 #[test]

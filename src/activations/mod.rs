@@ -31,8 +31,9 @@ pub use ActivationFunction::{
 /// ```
 ///
 /// # As configuration
-/// With serde it is what Keras writes: its name where every parameter has Keras's default, else
-/// the name with the arguments. Reading takes Keras's aliases too, and `null` as [`Linear`].
+/// With serde it is what Keras writes, its name, where every parameter has Keras's default; else the
+/// name with the arguments, for which Keras has no form: there a layer such as `ELU` takes them.
+/// Reading takes Keras's aliases too, and `null` as [`Linear`].
 ///
 /// ```
 /// use candle_keras::{activations::ActivationFunction, prelude::*};
@@ -372,6 +373,8 @@ impl ActivationFunction {
             | HardSilu
             | Mish
             | Glu
+            // 1 - |y| has no digits left far from 0.
+            | Softsign
             | HardShrink { .. }
             | Threshold { .. } => true,
             _ => !fused,

@@ -59,7 +59,7 @@ impl ActivationFunction {
                 (x.narrow(D::Minus1, 0, width)? * gate)?
             }
             Softplus => softplus(x)?,
-            Softsign => (x / (x.abs()? + 1.0)?)?,
+            Softsign => softsign(x)?,
             SparsePlus => {
                 // The square only of what lies in the bend.
                 let bend = ramp(&x.affine(0.5, 0.5)?, 1.0)?.sqr()?;
@@ -140,6 +140,16 @@ fn sigmoid(x: &Tensor) -> Result<Tensor> {
 fn relu(x: &Tensor) -> Result<Tensor> {
     let zeros = x.zeros_like()?;
     Ok(x.le(&zeros)?.where_cond(&zeros, x)?)
+}
+
+/// x / (1 + |x|), with the gradient 1 / (1 + |x|)²: that of the quotient is a difference, which has
+/// no digits left far from 0.
+fn softsign(x: &Tensor) -> Result<Tensor> {
+    let above = x.ge(&x.zeros_like()?)?.to_dtype(x.dtype())?;
+    let side = above.affine(2.0, -1.0)?; // 1 from 0 on, else -1
+    let inverse = ((x * &side)? + 1.0)?.recip()?;
+    let sloped = (side * &inverse)?.neg()?;
+    Ok(((x * inverse)?.detach() + (&sloped - sloped.detach())?)?)
 }
 
 fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {

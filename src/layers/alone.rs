@@ -73,6 +73,7 @@ impl Alone {
             step,
             seed: 1,
             without_activation: false,
+            mask: None,
             kept: Vec::new(),
             updates: true,
             streams: 0,

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Axes, Error, Result,
     constraints::Constraint,
+    error::tuple,
     initializers::{Initializer, Ones, Zeros},
     ops,
     regularizers::Regularizer,
@@ -159,9 +160,28 @@ impl BatchNormalization {
         Ok((variance + self.epsilon)?.sqrt()?.recip()?)
     }
 
+    /// Which numbers of the inputs count, 1 or 0 in their rows; all where there is no mask.
+    fn counted(&self, inputs: &Tensor, pass: &Pass<'_>) -> Result<Option<Tensor>> {
+        let Some(mask) = pass.mask() else {
+            return Ok(None);
+        };
+        let steps = &inputs.dims()[..inputs.rank() - 1];
+        if mask.dims() != steps {
+            let advice = "a mask has a number for each row along the last axis";
+            let (expected, got) = (tuple(steps), tuple(mask.dims()));
+            return Err(Error::argument("mask", expected, got, advice));
+        }
+        let mask = mask.to_dtype(inputs.dtype())?.unsqueeze(steps.len())?;
+        let last = self.channels_last(inputs.dims())?;
+        last.rows(&mask.broadcast_as(inputs.shape())?).map(Some)
+    }
+
     /// The batch's moments, after which the moving ones have followed them.
-    fn follow(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Batch> {
-        let (mean, variance) = channels::moments(x)?;
+    fn follow(&self, x: &Tensor, counted: Option<Tensor>, pass: &mut Pass<'_>) -> Result<Batch> {
+        let (mean, variance) = match &counted {
+            Some(counted) => channels::moments_of_counted(x, counted)?,
+            None => channels::moments(x)?,
+        };
         let correction = if self.renormalization.renorm {
             let deviation = (&variance + self.epsilon)?.sqrt()?;
             Some(Correction::new(
@@ -176,7 +196,7 @@ impl BatchNormalization {
         };
         // Where a sample is not finite, the loss says so, and the weights stay as they are. On a
         // device it would take a wait to see it; the end of the epoch does.
-        if !mean.device().is_cpu() || ops::all_finite(&mean)? {
+        if !mean.device().is_cpu() || (ops::all_finite(&mean)? && ops::all_finite(&variance)?) {
             moving("moving_mean", &mean, self.momentum, pass)?;
             match &correction {
                 Some(correction) => correction.follow(&mean, self.momentum, self.epsilon, pass)?,
@@ -187,6 +207,7 @@ impl BatchNormalization {
             mean,
             variance,
             correction,
+            counted,
         })
     }
 }
@@ -196,6 +217,8 @@ struct Batch {
     mean: Tensor,
     variance: Tensor,
     correction: Option<Correction>,
+    /// Which numbers count, where not all do.
+    counted: Option<Tensor>,
 }
 
 /// moving ← momentum·moving + (1 - momentum)·batch.
@@ -251,7 +274,8 @@ impl Layer for BatchNormalization {
         let last = self.channels_last(inputs.dims())?;
         let x = last.rows(inputs)?; // (batch·.., channels)
         let batch = if pass.training() && pass.trainable() {
-            Some(self.follow(&x, pass)?)
+            let counted = self.counted(inputs, pass)?;
+            Some(self.follow(&x, counted, pass)?)
         } else {
             None
         };
@@ -283,12 +307,14 @@ impl Layer for BatchNormalization {
             }
         };
         if let Some(batch) = batch {
+            let (ones, zeros) = (batch.mean.ones_like()?, zeros);
             pass.keep(batch.mean);
             pass.keep(inverse);
-            if let Some(Correction { r, d, .. }) = batch.correction {
-                pass.keep(r);
-                pass.keep(d);
-            }
+            let correction = batch.correction.map(|each| [each.r, each.d]);
+            // A correction that corrects nothing, so that what counts has its place.
+            let nothing = batch.counted.is_some().then_some([ones, zeros]);
+            let kept = correction.or(nothing).into_iter().flatten();
+            kept.chain(batch.counted).for_each(|kept| pass.keep(kept));
         }
         last.back(&y)
     }
@@ -313,7 +339,7 @@ impl Backward for BatchNormalization {
         let [sums, along] = channels::gradient_sums(&x, &g, &mean)?;
         let along = (along * &inverse)?; // Σ g·x̂
         let (of_gamma, correction) = match step.kept {
-            [_, _, r, d] => (((r * &along)? + (d * &sums)?)?, Some(r)),
+            [_, _, r, d, ..] => (((r * &along)? + (d * &sums)?)?, Some(r)),
             _ => (along.clone(), None),
         };
         let inputs = if step.needs_input_gradient {
@@ -327,11 +353,28 @@ impl Backward for BatchNormalization {
                 let zeros = factor.zeros_like()?;
                 channels::normalize(&g, &zeros, &factor, &zeros)?
             } else {
-                // dx = γ/√(..)·(g - mean(g) - x̂·mean(g·x̂))
-                let rows = -1.0 / x.dim(0)?.max(1) as f64;
-                let of_input = ((&factor * &inverse)? * (along * rows)?)?;
-                let offset = (&factor * (&sums * rows)?)?;
-                channels::input_gradient(&x, &g, &mean, [&factor, &of_input, &offset])?
+                // dx = γ/√(..)·(g - c·(Σ g + x̂·Σ g·x̂)/n), c = 1 for what counts and 0 for the rest
+                let counted = step.kept.get(4);
+                let shares = match counted {
+                    Some(counted) => channels::count(counted)?.recip()?.neg()?,
+                    None => mean
+                        .zeros_like()?
+                        .affine(0.0, -1.0 / x.dim(0)?.max(1) as f64)?,
+                };
+                let of_input = ((&factor * &inverse)? * (along * &shares)?)?;
+                let offset = (&factor * (&sums * &shares)?)?;
+                let gradient = |[of_g, of_x, offset]: [&Tensor; 3]| {
+                    channels::input_gradient(&x, &g, &mean, [of_g, of_x, offset])
+                };
+                let all = gradient([&factor, &of_input, &offset])?;
+                match counted {
+                    Some(counted) => {
+                        let zeros = factor.zeros_like()?;
+                        let alone = gradient([&factor, &zeros, &zeros])?;
+                        counted.ne(0.0)?.where_cond(&all, &alone)?
+                    }
+                    None => all,
+                }
             };
             Some(last.back(&inputs)?)
         } else {

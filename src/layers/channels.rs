@@ -3,6 +3,9 @@
 use crate::{Result, ops, ops::batch_normalization as fused};
 use candle_core::Tensor;
 
+/// Keras's `epsilon()`.
+const EPSILON: f64 = 1e-7;
+
 /// The mean and the biased variance of every channel over all rows.
 pub(super) fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let channels = x.dim(1)?;
@@ -14,6 +17,22 @@ pub(super) fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let mean = x.mean(0)?;
     let variance = x.broadcast_sub(&mean)?.sqr()?.mean(0)?;
     Ok((mean, variance))
+}
+
+/// The same over those numbers that count, which are 1 in `counted` and the rest 0.
+pub(super) fn moments_of_counted(x: &Tensor, counted: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (zeros, counts) = (x.zeros_like()?, counted.ne(0.0)?);
+    let count = count(counted)?;
+    // Chosen, not multiplied: what does not count may be infinite.
+    let mean = counts.where_cond(x, &zeros)?.sum(0)?.div(&count)?;
+    let distances = counts.where_cond(&x.broadcast_sub(&mean)?, &zeros)?;
+    let variance = distances.sqr()?.sum(0)?.div(&count)?;
+    Ok((mean, variance))
+}
+
+/// How many numbers of every channel count, a bit above it, so that it is never 0.
+pub(super) fn count(counted: &Tensor) -> Result<Tensor> {
+    Ok((counted.sum(0)? + EPSILON)?)
 }
 
 /// (x - mean)·factor + offset.

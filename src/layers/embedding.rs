@@ -234,7 +234,7 @@ impl Backward for Embedding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prelude::*;
+    use crate::{optimizers::Optimizer, prelude::*};
 
     fn build(layer: Embedding) -> Result<Sequential> {
         let model = Sequential::new().add(Input::new(2)).add(layer).seed(1);
@@ -361,6 +361,30 @@ mod tests {
             model.weight("embedding/embeddings")?.to_vec2::<f32>()?,
             expected
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_word_that_comes_twice_in_a_batch_has_the_sum_of_both_gradients() -> Result<()> {
+        // Keras 3.15.1 on JAX: Input(3), Embedding(4, 2, "ones"), Flatten, mse, two steps on
+        // x = [[1, 1, 2]], y = 0; the first number of word 1. Keras on TensorFlow squares each of
+        // the two gradients alone: 0.7181, 0.3276 and 0.7990.
+        let optimizers: [(Box<dyn Optimizer>, f32); 3] = [
+            (Adam::new(0.1).into(), 0.800_414_74),
+            (RMSprop::new(0.1).into(), 0.498_871_1),
+            (Adagrad::new(0.1).into(), 0.846_154_7),
+        ];
+        for (optimizer, expected) in optimizers {
+            let words = Embedding::new(4, 2).embeddings_initializer(crate::initializers::Ones);
+            let model = Sequential::new().add(Input::new(3)).add(words);
+            let mut model = model.add(Flatten::new()).build(&Device::Cpu)?;
+            model.compile(optimizer, MeanSquaredError::new(), ())?;
+            let x = Tensor::new(&[[1f32, 1.0, 2.0]], &Device::Cpu)?;
+            let y = Tensor::zeros((1, 6), DType::F32, &Device::Cpu)?;
+            model.fit(&x, &y, Fit::new().epochs(2).verbose(0))?;
+            let got = model.weight("embedding/embeddings")?.to_vec2::<f32>()?[1][0];
+            assert!((got / expected - 1.0).abs() < 1e-6, "{got}, {expected}");
+        }
         Ok(())
     }
 }

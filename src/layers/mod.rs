@@ -204,8 +204,7 @@ serde_of_part!(Layer, "layer", "keras.layers", LAYERS);
 
 /// Every layer of the crate but `Input`.
 pub(crate) const LAYERS: &[Entry<dyn Layer>] = table![dyn Layer:
-    Activation = Activation::new(ActivationFunction::Linear), ["activation"
-];
+    Activation = Activation::new(ActivationFunction::Linear), ["activation"];
     ActivityRegularization = ActivityRegularization::new();
     AlphaDropout = AlphaDropout::new(0.0), ["rate"];
     BatchNormalization = BatchNormalization::new();
@@ -214,23 +213,16 @@ pub(crate) const LAYERS: &[Entry<dyn Layer>] = table![dyn Layer:
     ELU = ELU::new();
     Embedding = Embedding::new(1, 1), ["input_dim", "output_dim"];
     Flatten = Flatten::new();
-    LeakyReLU = LeakyReLU::new();
-    Normalization = Normalization::new();
-    PReLU = PReLU::new();
-    Permute = Permute::new([]), ["dims"];
-    ReLU = ReLU::new();
-    RepeatVector = RepeatVector::new(1), ["n"];
-    Rescaling = Rescaling::new(1.0), ["scale"];
-    Reshape = Reshape::new([]), ["target_shape"];
-    Softmax = Softmax::new();
     GaussianDropout = GaussianDropout::new(0.0), ["rate"];
     GaussianNoise = GaussianNoise::new(0.0), ["stddev"];
     GroupNormalization = GroupNormalization::new();
     LayerNormalization = LayerNormalization::new();
+    LeakyReLU = LeakyReLU::new();
     Normalization = Normalization::new();
     PReLU = PReLU::new();
     Permute = Permute::new([]), ["dims"];
     RMSNormalization = RMSNormalization::new();
+    ReLU = ReLU::new();
     RepeatVector = RepeatVector::new(1), ["n"];
     Rescaling = Rescaling::new(1.0), ["scale"];
     Reshape = Reshape::new([]), ["target_shape"];
@@ -265,6 +257,7 @@ pub struct Pass<'a> {
     pub(crate) step: Option<u64>,
     pub(crate) seed: u64,
     pub(crate) without_activation: bool,
+    pub(crate) mask: Option<Tensor>,
     pub(crate) kept: Vec<Tensor>,
     /// Whether the layer's own updates of its weights are taken.
     pub(crate) updates: bool,
@@ -294,6 +287,11 @@ impl Pass<'_> {
     /// where it does not.
     pub fn trainable(&self) -> bool {
         self.trainable
+    }
+
+    /// Which steps of the inputs count, 1 or 0 in the shape (batch, ..); all where it is `None`.
+    pub fn mask(&self) -> Option<&Tensor> {
+        self.mask.as_ref()
     }
 
     /// This layer's random numbers for this step, from the model's seed; other ones with each call.

@@ -121,16 +121,16 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_differences() {
-        let new = UnitNormalization::new;
-        for (layer, shape) in [
-            (new(), &[3, 5][..]),
-            (new().axis(1), &[2, 3, 4]),
-            (new().axis([1, 2]), &[2, 3, 4]),
+        for (axis, shape) in [
+            (Axes::One(-1), &[3, 5][..]),
+            (Axes::One(1), &[2, 3, 4]),
+            (Axes::from([1, 2]), &[2, 3, 4]),
         ] {
-            let layer = Alone::new(layer, &shape[1..], DType::F64).unwrap();
+            let make = || UnitNormalization::new().axis(axis.clone());
+            let layer = Alone::new(make(), &shape[1..], DType::F64).unwrap();
             layer.check_gradients(&numbers("x", shape), Some(1));
-            let what = format!("{layer:?}", layer = layer.layer);
-            fused_as_plain(&what, || new().into(), &numbers("x", shape), Some(1));
+            let what = format!("{:?}", layer.layer);
+            fused_as_plain(&what, || make().into(), &numbers("x", shape), Some(1));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     error::tuple,
     layers::{Input, Layer},
     seed,
-    weights::WeightBuilder,
+    weights::{Weight, WeightBuilder},
 };
 use candle_core::{DType, Device};
 
@@ -20,8 +20,21 @@ impl Sequential {
         Self::default()
     }
 
-    /// Adds a layer at the end. A model that was built is taken apart, with its weights lost:
-    /// build and compile it again.
+    /// Adds a layer at the end. A model that was built is taken apart: build and compile it again,
+    /// which keeps the weights of the layers that it has.
+    ///
+    /// ```
+    /// use candle_keras::prelude::*;
+    /// # fn main() -> anyhow::Result<()> {
+    /// # let network = Sequential::new().add(Input::new(4)).add(Dense::new(3).name("base")).add(Dense::new(2));
+    /// # let trained = network.build(&Device::Cpu)?;
+    /// // Another head on a base that is trained already.
+    /// let base = trained.weight("base/kernel")?;
+    /// let mut model = trained.pop()?.add(Dense::new(5)).build(&Device::Cpu)?;
+    /// model.set_trainable("base", false)?;
+    /// assert_eq!(model.weight("base/kernel")?.to_vec2::<f32>()?, base.to_vec2::<f32>()?);
+    /// # Ok(()) }
+    /// ```
     #[expect(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
         self.take_apart();
@@ -29,14 +42,23 @@ impl Sequential {
         self
     }
 
-    /// Takes the layers out of the chain again, as if the model had never been built.
+    /// Takes the layers out of the chain again, and keeps their weights beside them.
     pub(super) fn take_apart(&mut self) {
-        if let Some(chain) = self.chain.take() {
-            self.compiled = None;
-            self.trained = Trained::default();
-            self.layers.push(Box::new(Input::new(chain.input_shape)));
-            let layers = chain.nodes.into_iter().map(|node| node.layer);
-            self.layers.extend(layers);
+        let Some(chain) = self.chain.take() else {
+            return;
+        };
+        self.compiled = None;
+        self.trained = Trained::default();
+        self.kept.clear();
+        let mut input_shape = chain.input_shape;
+        self.layers.push(Box::new(Input::new(&input_shape[..])));
+        for node in chain.nodes {
+            self.kept.push(Kept {
+                input_shape: std::mem::replace(&mut input_shape, node.output_shape),
+                weights: node.weights,
+                trainable: node.trainable,
+            });
+            self.layers.push(node.layer);
         }
     }
 
@@ -54,8 +76,9 @@ impl Sequential {
         self
     }
 
-    /// Gives every layer its shapes, its name and its first weights, on `device`. A model that was
-    /// built starts anew, from first weights.
+    /// Gives every layer its shapes, its name and its first weights, on `device`. In a model that was
+    /// built, a layer whose inputs have the same shape as before keeps its weights, and every layer
+    /// whether it trains.
     ///
     /// # Errors
     /// When there are no layers, an [`Input`](crate::layers::Input) is missing or misplaced, two
@@ -92,6 +115,7 @@ impl Sequential {
             return Err(Error::DuplicateName { name });
         };
         let mut nodes: Vec<Node> = Vec::with_capacity(names.len());
+        let mut kept = std::mem::take(&mut self.kept).into_iter();
         for (mut layer, name) in self.layers.drain(..).zip(names) {
             let shape = nodes.last().map_or(&input_shape, |node| &node.output_shape);
             let mut builder = WeightBuilder {
@@ -109,9 +133,16 @@ impl Sequential {
                     None => Ok(()),
                 })
                 .and_then(|()| layer.output_shape(shape))
-                .and_then(not_empty)
+                .and_then(of_real_size)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
-            let trainable = layer.is_trainable();
+            let kept = kept.next();
+            let trainable = match &kept {
+                Some(kept) => kept.trainable,
+                None => layer.is_trainable(),
+            };
+            if let Some(kept) = kept.filter(|kept| kept.input_shape == *shape) {
+                kept.restore(&weights)?;
+            }
             let mut node = Node {
                 layer,
                 name,
@@ -152,31 +183,61 @@ impl Sequential {
         if self.layers.len() == 1 {
             return Err(Error::NoLayers);
         }
+        let advice = "give the lengths of a sample's axes, without the batch's";
+        let misfit = |expected| Err(Error::argument("Input", expected, tuple(&shape), advice));
         if shape.contains(&0) {
-            let advice = "give the lengths of a sample's axes, without the batch's";
-            return Err(Error::argument(
-                "Input",
-                "lengths of at least 1",
-                tuple(&shape),
-                advice,
-            ));
+            return misfit("lengths of at least 1");
+        }
+        if is_too_large(&shape) {
+            return misfit("samples that fit into memory");
         }
         self.layers.remove(0);
         Ok(shape)
     }
 }
 
-/// An output shape, if outputs of it hold a number.
-fn not_empty(output_shape: Vec<usize>) -> Result<Vec<usize>> {
-    if !output_shape.contains(&0) {
-        return Ok(output_shape);
+/// What a layer of a model that is taken apart had in it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    input_shape: Vec<usize>,
+    weights: Vec<Weight>,
+    trainable: bool,
+}
+
+impl Kept {
+    /// Gives the layer's new weights the numbers of the old ones.
+    fn restore(&self, weights: &[Weight]) -> Result<()> {
+        let shapes = |weights: &[Weight]| -> Vec<Vec<usize>> {
+            let shapes = weights.iter().map(|weight| weight.value().dims().to_vec());
+            shapes.collect()
+        };
+        if shapes(weights) != shapes(&self.weights) {
+            return Ok(()); // a layer of the user's own may ask for others
+        }
+        let both = weights.iter().zip(&self.weights);
+        both.into_iter()
+            .try_for_each(|(weight, old)| weight.replace(old.value()))
     }
+}
+
+/// An output shape, if outputs of it hold a number, and no more than can be counted.
+fn of_real_size(output_shape: Vec<usize>) -> Result<Vec<usize>> {
+    let (expected, advice) = if output_shape.contains(&0) {
+        let advice = "an output without numbers leaves nothing to learn";
+        ("lengths of at least 1", advice)
+    } else if is_too_large(&output_shape) {
+        ("outputs that fit into memory", "make the layer smaller")
+    } else {
+        return Ok(output_shape);
+    };
     let got = tuple(&output_shape);
-    let advice = "an output without numbers leaves nothing to learn";
-    Err(Error::argument(
-        "output_shape",
-        "lengths of at least 1",
-        got,
-        advice,
-    ))
+    Err(Error::argument("output_shape", expected, got, advice))
+}
+
+/// Whether nobody can count, or hold, the numbers of a shape.
+fn is_too_large(shape: &[usize]) -> bool {
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, axis| n.checked_mul(*axis));
+    count.is_none_or(|count| count > isize::MAX as usize / 8)
 }

@@ -172,8 +172,9 @@ impl Chain {
         };
         for (index, node) in self.nodes.iter().enumerate() {
             let mut pass = self.pass(index, None, head);
+            pass.mask = outcome.mask;
             let outputs = node.run(&outcome.outputs, &mut pass)?;
-            outcome.mask = node.mask(&outcome.outputs, outcome.mask)?;
+            outcome.mask = node.mask(&outcome.outputs, pass.mask)?;
             outcome.penalties.extend(node.penalty(&outputs)?);
             outcome.outputs = outputs;
         }
@@ -214,10 +215,13 @@ impl Chain {
     /// The outputs of every layer for a batch, outside training.
     pub(crate) fn layer_outputs(&self, inputs: &Tensor) -> Result<Vec<Tensor>> {
         let mut outputs: Vec<Tensor> = Vec::new();
+        let mut mask = None;
         for (index, node) in self.nodes.iter().enumerate() {
             let mut pass = self.pass(index, None, Head::Whole);
+            pass.mask = mask;
             let x = outputs.last().unwrap_or(inputs);
             let y = node.run(x, &mut pass)?;
+            mask = node.mask(x, pass.mask)?;
             outputs.push(y);
         }
         Ok(outputs)
@@ -241,6 +245,7 @@ impl Chain {
                 .clone();
             let mut pass = self.pass(index, Some(step), head);
             pass.updates = matches!(updates, Updates::Taken);
+            pass.mask = mask;
             let (outputs, graph) = if node.layer.backward().is_some() {
                 (node.run(&inputs, &mut pass)?, None)
             } else {
@@ -256,7 +261,7 @@ impl Chain {
                 };
                 (outputs.detach(), Some(graph))
             };
-            mask = node.mask(&inputs, mask)?;
+            mask = node.mask(&inputs, pass.mask)?;
             penalties.extend(node.penalty(&outputs)?);
             records.push(Record {
                 kept: pass.kept,
@@ -330,6 +335,7 @@ impl Chain {
             step,
             seed: self.seed,
             without_activation: self.is_head(index, head),
+            mask: None,
             kept: Vec::new(),
             updates: false,
             streams: 0,

@@ -149,8 +149,8 @@ impl Sequential {
             .try_for_each(|(weight, values)| weight.set(values))
     }
 
-    /// Takes off the last layer. A model that was built is taken apart, with its weights lost:
-    /// build and compile it again, after `get_weights` where they are to be kept.
+    /// Takes off the last layer. A model that was built is taken apart: build and compile it again,
+    /// which keeps the weights of the other layers.
     ///
     /// # Errors
     /// When there is no layer but the `Input`.
@@ -159,6 +159,7 @@ impl Sequential {
         match self.layers.last() {
             Some(last) if last.as_input().is_none() => {
                 self.layers.pop();
+                self.kept.truncate(self.layers.len().saturating_sub(1)); // without the Input's
                 Ok(self)
             }
             _ => Err(Error::NoLayers),

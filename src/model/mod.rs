@@ -8,6 +8,7 @@ mod predict;
 pub(crate) mod snapshot;
 mod summary;
 
+use build::Kept;
 pub use layers::LayerInModel;
 pub use predict::Predict;
 pub use summary::Summary;
@@ -49,6 +50,8 @@ use chain::{Chain, Head};
 pub struct Sequential {
     /// What `add` gave, until `build` moves it into the chain.
     pub(crate) layers: Vec<Box<dyn Layer>>,
+    /// What the first of them had in the model before it was taken apart.
+    kept: Vec<Kept>,
     seed: Option<u64>,
     dtype: Option<DType>,
     pub(crate) chain: Option<Chain>,

@@ -116,7 +116,8 @@ impl Sequential {
         }
     }
 
-    /// What every layer gives for samples `x`, by the layer's name, in order.
+    /// What every layer gives for samples `x`, by the layer's name, in order. The samples are one
+    /// batch, and the outputs of all layers are in memory at once.
     ///
     /// # Errors
     /// As for [`predict`](Self::predict).

@@ -296,10 +296,6 @@ fn apply_other_gradient(
         }
         // 1 - e⁻ʸ, as 1 + eˣ = eʸ.
         ActivationFunction::Softplus => zip(output, gradient, |y, g| -g * exp_m1(-y)),
-        ActivationFunction::Softsign => zip(output, gradient, |y, g| {
-            let rest = 1.0 - y.abs();
-            g * (rest * rest)
-        }),
         // (x + 1) / 2 in the bend, whose square is y.
         ActivationFunction::SparsePlus => zip(output, gradient, |y, g| {
             g * if y < 1.0 { y.sqrt() } else { 1.0 }

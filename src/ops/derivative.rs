@@ -72,6 +72,11 @@ pub(crate) fn apply(function: ActivationFunction, input: &[f32], gradient: &mut 
             let (t, derivative) = mish_factor(x);
             g * (t + x * derivative)
         }),
+        // 1/(1 + |x|)²
+        ActivationFunction::Softsign => zip(input, gradient, |x, g| {
+            let inverse = 1.0 / (1.0 + x.abs());
+            g * (inverse * inverse)
+        }),
         ActivationFunction::HardShrink { threshold } => {
             let threshold = threshold as f32;
             zip(

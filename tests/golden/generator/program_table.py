@@ -282,9 +282,9 @@ def rescaling_and_normalization_ftrl(random):
 # ---- embeddings and shapes ----------------------------------------------------------------------
 
 # The gradient of an Embedding comes as slices on TensorFlow, one for each occurrence of a word.
-# Optimizers that square it then square each slice, so that a repeated word gets other updates than
-# on JAX or PyTorch, and RMSprop fails. A penalty makes the gradient a plain matrix; plain SGD adds
-# the slices up, so that it needs none.
+# Optimizers that square it, and clipping, then look at each slice alone, so that a repeated word
+# gets other updates than on JAX or PyTorch (departures.md). A penalty makes the gradient a plain
+# matrix; plain SGD adds the slices up, so that it needs none.
 PENALTY = regularizers.L2(0.001)
 
 
@@ -349,6 +349,28 @@ def masked_sequences_sgd(random):
         ],
         "loss": losses.SparseCategoricalCrossentropy(),
         "optimizer": optimizers.SGD(0.5, momentum=0.5),
+        "metrics": ["accuracy"],
+    }
+
+
+@program
+def masked_batch_normalization_adam(random):
+    # Padding counts neither for the batch's moments nor for the loss.
+    x, value = sequences(random, 30, 5, words=8)
+    x[random.uniform(size=x.shape) < 0.3] = 0
+    y = (value[x] > 0).astype(np.int32)
+    return {
+        "x": x,
+        "y": y,
+        "layers": [
+            layers.Embedding(8, 4, mask_zero=True, embeddings_regularizer=PENALTY),
+            layers.BatchNormalization(momentum=0.8),
+            Dense(5, activation="tanh"),
+            layers.BatchNormalization(renorm=True, renorm_momentum=0.8),
+            Dense(2, activation="softmax"),
+        ],
+        "loss": losses.SparseCategoricalCrossentropy(),
+        "optimizer": optimizers.Adam(0.02),
         "metrics": ["accuracy"],
     }
 
