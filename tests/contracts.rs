@@ -219,7 +219,7 @@ fn a_mask_reaches_the_loss_through_the_layers_that_let_it_through_in_keras() {
     let (steps, features) = (3, 4);
     let mut compared = Vec::new();
     for entry in layers().iter().filter(|entry| !entry.ids) {
-        let sample = vec![steps, features];
+        let sample = [steps, features];
         let network = |mask_zero| {
             let config = json!({"input_dim": 4, "output_dim": features, "mask_zero": mask_zero});
             let embedding = json!({"class_name": "Embedding", "config": config});
