@@ -159,6 +159,42 @@ fn steps_per_epoch_goes_on_where_the_epoch_before_ended_and_stops_where_the_data
 }
 
 #[test]
+fn an_epoch_begins_with_the_first_batch_where_the_one_before_took_the_last() {
+    // Keras 3.15.1 on TensorFlow has the same counts.
+    let (x, y) = (numbers(&[8, 1], "x"), numbers(&[8, 1], "y"));
+    for (steps, epochs, expected) in [
+        (2, 4, &[2, 2, 2, 2][..]),
+        (3, 4, &[3, 1, 3, 1]),
+        (4, 3, &[4, 4, 4]),
+        (8, 2, &[4, 4]),
+    ] {
+        let mut counted = Counted::default();
+        let options = || quiet().batch_size(2).steps_per_epoch(steps).epochs(epochs);
+        let mut model = line(());
+        let history = model.fit(&x, &y, options().callback(&mut counted)).unwrap();
+        assert_eq!(counted.0, expected);
+        assert!(history["loss"].iter().all(|loss| loss.is_finite()));
+        let mut counted = Counted::default();
+        let source = in_parts(&x, &y, 2);
+        let options = quiet().steps_per_epoch(steps).epochs(epochs);
+        let options = options.callback(&mut counted);
+        let mut streamed = line(());
+        streamed.fit_batches(source, options).unwrap();
+        assert_eq!(counted.0, expected);
+        assert_eq!(bits(&streamed), bits(&model));
+    }
+}
+
+#[test]
+fn a_bad_number_in_an_epoch_that_goes_on_in_the_data_is_looked_for_in_its_own_batch() {
+    let x = column(&[1.0, 1.0, 1.0, f32::NAN]);
+    let options = quiet().batch_size(1).steps_per_epoch(2).epochs(2);
+    let text = error(line(()).fit(&x, column(&[0.0; 4]), options));
+    let start = "epoch 2, step 2: x holds a number that is not finite";
+    assert!(text.starts_with(start), "{text}");
+}
+
+#[test]
 fn validation_takes_the_steps_and_the_epochs_that_were_asked_for() {
     let (x, y) = (column(&[1.0, 2.0, 3.0, 4.0]), column(&[0.0; 4]));
     let validated = |options: Fit<'_>| {
@@ -194,10 +230,16 @@ fn sixteen() -> (Tensor, Tensor) {
 /// The batches of four of [`sixteen`], as a source.
 fn in_fours() -> impl BatchSource {
     let (x, y) = sixteen();
+    in_parts(&x, &y, 4)
+}
+
+/// These samples in batches of `size`, as a source.
+fn in_parts(x: &Tensor, y: &Tensor, size: usize) -> impl BatchSource + use<> {
+    let (x, y) = (x.clone(), y.clone());
     batches(move || {
         let (x, y) = (x.clone(), y.clone());
-        (0..4).map(move |batch| {
-            let part = |all: &Tensor| all.narrow(0, 4 * batch, 4);
+        (0..x.dims()[0] / size).map(move |batch| {
+            let part = |all: &Tensor| all.narrow(0, size * batch, size);
             Ok(Batch::new(part(&x)?, part(&y)?))
         })
     })
@@ -270,25 +312,41 @@ fn a_source_without_batches_or_with_a_bad_one_is_an_error() {
 }
 
 #[test]
-fn single_batches_train_as_fit_does_and_their_logs_run_on_until_they_are_reset() {
+fn single_batches_train_as_fit_does() {
     let (x, y) = sixteen();
     let (mut fitted, mut stepped) = (line(()), line(()));
     let history = fitted.fit(&x, &y, quiet().batch_size(4)).unwrap();
-    let mut logs = Logs::default();
+    let mut losses = 0.0;
     for batch in 0..4 {
         let part = |all: &Tensor| all.narrow(0, 4 * batch, 4).unwrap();
-        logs = stepped.train_on_batch(part(&x), part(&y)).unwrap();
+        losses += stepped.train_on_batch(part(&x), part(&y)).unwrap()["loss"];
     }
-    assert_eq!(logs["loss"], history["loss"][0]);
+    assert_close("loss", &[losses / 4.0], &history["loss"], 1e-12, 0.0);
     assert_eq!(bits(&fitted), bits(&stepped));
-    stepped.reset_metrics().unwrap();
     let options = OnBatch::new().sample_weight(Tensor::full(2f32, 16, &Device::Cpu).unwrap());
     let doubled = stepped.test_on_batch_with(&x, &y, options).unwrap()["loss"];
-    stepped.reset_metrics().unwrap();
     let plain = stepped.test_on_batch(&x, &y).unwrap()["loss"];
     assert_close("doubled", &[doubled], &[2.0 * plain], 1e-6, 0.0);
     let outputs = stepped.predict_on_batch(&x).unwrap();
     assert_eq!(flat(&outputs), flat(&stepped.predict(&x).unwrap()));
+}
+
+#[test]
+fn single_batches_give_the_loss_and_metrics_of_the_batch_alone() {
+    // Keras 3.15.1 on TensorFlow gives these losses, with SGD(0.1).
+    let mut model = line([Accuracy]);
+    model.set_learning_rate(0.1).unwrap();
+    let (x, y) = (column(&[1.0]), column(&[0.0]));
+    let trained = (0..3).map(|_| model.train_on_batch(&x, &y).unwrap()["loss"]);
+    let trained: Vec<f64> = trained.collect();
+    let expected = [1.0, 0.64000004529953, 0.40959998965263367];
+    assert_close("trained", &trained, &expected, 1e-6, 0.0);
+    let tested = [1.0, 2.0, 3.0].map(|x| model.test_on_batch(column(&[x]), &y).unwrap()["loss"]);
+    let expected = [0.26214396953582764, 1.0485758781433105, 2.359295606613159];
+    assert_close("tested", &tested, &expected, 1e-6, 0.0);
+    let right = column(&[0.0]);
+    assert_eq!(model.test_on_batch(&right, &y).unwrap()["accuracy"], 1.0);
+    assert_eq!(model.train_on_batch(&x, &y).unwrap()["accuracy"], 0.0);
 }
 
 #[test]
@@ -298,6 +356,54 @@ fn a_batch_of_numbers_that_are_not_finite_is_an_error_and_changes_no_weight() {
     let text = error(model.train_on_batch(column(&[f32::NAN]), column(&[0.0])));
     assert!(text.contains("mend or remove the samples"), "{text}");
     assert_eq!(bits(&model), before);
+}
+
+#[test]
+fn a_batch_is_trained_on_whatever_the_batches_before_it_were() {
+    let (x, y) = (column(&[1.0]), column(&[0.0]));
+    let bad = column(&[f32::NAN]);
+    let good_after = |spoil: &dyn Fn(&mut Sequential)| {
+        let mut model = line(());
+        spoil(&mut model);
+        let logs = model.train_on_batch(&x, &y).unwrap();
+        (logs["loss"], bits(&model))
+    };
+    let untouched = good_after(&|_| ());
+    assert_eq!(untouched.0, 1.0);
+    let tested = good_after(&|model| {
+        let logs = model.test_on_batch(&bad, &y).unwrap();
+        assert!(logs["loss"].is_nan());
+    });
+    assert_eq!(tested, untouched);
+    let trained = good_after(&|model| drop(error(model.train_on_batch(&bad, &y))));
+    assert_eq!(trained, untouched);
+    let fitted = good_after(&|model| drop(error(model.fit(&bad, &y, quiet()))));
+    assert_eq!(fitted, untouched);
+    let terminated = good_after(&|model| {
+        let options = quiet().callback(TerminateOnNaN::new());
+        drop(model.fit(&bad, &y, options).unwrap());
+    });
+    assert_eq!(terminated, untouched);
+}
+
+#[test]
+fn a_callback_that_accepts_a_bad_batch_and_goes_on_trains_the_batches_after_it() {
+    struct Accepts;
+    impl Callback for Accepts {
+        fn accepts_not_finite(&self) -> bool {
+            true
+        }
+    }
+    let trained = |values: &[f32]| {
+        let mut model = line(());
+        let (x, y) = (column(values), column(&vec![0.0; values.len()]));
+        let options = quiet().batch_size(1).callback(Accepts);
+        let history = model.fit(&x, &y, options).unwrap();
+        (history["loss"][0], bits(&model))
+    };
+    let (loss, bits) = trained(&[1.0, f32::NAN, 2.0]);
+    assert!(loss.is_nan(), "the epoch's mean is over all batches");
+    assert_eq!(bits, trained(&[1.0, 2.0]).1);
 }
 
 fn two_layers() -> Sequential {
