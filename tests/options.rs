@@ -449,6 +449,35 @@ fn a_frozen_layer_keeps_its_weights_and_learns_again_once_it_may() {
 }
 
 #[test]
+fn a_way_back_behind_a_layers_unfreezing_gives_every_weight_its_own_slots() {
+    let (x, y) = (numbers(&[8, 2], "x"), numbers(&[8, 1], "y"));
+    let mut values: Vec<f32> = flat(&x).iter().map(|x| *x as f32).collect();
+    values[7 * 2] = f32::NAN;
+    let bad = Tensor::from_vec(values, (8, 2), &Device::Cpu).unwrap();
+    let half_trained = || {
+        let mut model = two_layers();
+        model.set_trainable("base", false).unwrap();
+        model.fit(&x, &y, quiet().epochs(2)).unwrap();
+        model
+    };
+    let mut thrown_back = half_trained();
+    let unfreezes = LambdaCallback::new().on_train_batch_begin(|batch, model| match batch {
+        1 => model.set_trainable("base", true),
+        _ => Ok(()),
+    });
+    let options = quiet().batch_size(2).callback(unfreezes);
+    let text = error(thrown_back.fit(&bad, &y, options));
+    assert!(text.starts_with("epoch 1, step 4: x holds"), "{text}");
+    assert_eq!(bits(&thrown_back), bits(&half_trained()));
+    let mut untouched = half_trained();
+    untouched.set_trainable("base", true).unwrap();
+    for model in [&mut thrown_back, &mut untouched] {
+        model.fit(&x, &y, quiet().epochs(2)).unwrap();
+    }
+    assert_eq!(bits(&thrown_back), bits(&untouched));
+}
+
+#[test]
 fn a_layer_that_is_made_untrainable_is_built_so_and_its_penalty_is_dropped() {
     let regularized = |trainable| {
         let dense = Dense::new(1).trainable(trainable);

@@ -73,7 +73,8 @@ impl Settings {
         self
     }
 
-    /// Leaves weights out of the weight decay of which the name holds one of `names`: `["bias"]`.
+    /// Leaves weights out of the weight decay of which the path, such as `dense/bias`, holds one of
+    /// `names`: `["bias"]`.
     pub fn exclude_from_weight_decay<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,
@@ -125,11 +126,11 @@ impl Settings {
         self
     }
 
-    /// Whether a weight named `name` is left out of the weight decay.
-    pub(super) fn excludes(&self, name: &str) -> bool {
+    /// Whether a weight of this path is left out of the weight decay.
+    pub fn excludes(&self, path: &str) -> bool {
         self.excluded
             .iter()
-            .any(|part| name.contains(part.as_str()))
+            .any(|part| path.contains(part.as_str()))
     }
 
     /// Whether gradients are changed before the rule gets them.
@@ -213,8 +214,8 @@ macro_rules! settings_setters {
             self
         }
 
-        /// Leaves weights out of the weight decay of which the name holds one of `names`:
-        /// `["bias"]`.
+        /// Leaves weights out of the weight decay of which the path, such as `dense/bias`, holds
+        /// one of `names`: `["bias"]`.
         pub fn exclude_from_weight_decay<N: Into<String>>(
             mut self,
             names: impl IntoIterator<Item = N>,

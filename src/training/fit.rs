@@ -306,7 +306,8 @@ impl Sequential {
     /// # Errors
     /// When the model is not built or compiled, the data do not fit it or each other, an option is
     /// out of range, a callback fails, or a number is not finite: training stops at that batch and
-    /// the model keeps the weights from before the epoch.
+    /// the model goes back to the weights and the optimizer's state from before the epoch. A learning
+    /// rate that a callback changed stays.
     pub fn fit(
         &mut self,
         x: impl Into<Data>,
