@@ -4,8 +4,8 @@
 mod common;
 
 use candle_keras::{
-    Batch, BatchSource, OnBatch, Result, batches, callbacks::Callback, metrics::Weighted,
-    prelude::*,
+    Batch, BatchSource, OnBatch, Result, batches, callbacks::Callback, losses::Loss,
+    metrics::Weighted, prelude::*,
 };
 use common::{assert_close, bits, flat, numbers};
 
@@ -94,6 +94,55 @@ fn class_weights_of_one_hot_targets_go_by_the_class() {
     };
     let by_sample = train(quiet().sample_weight(row(&[1.0, 5.0, 0.5, 5.0])));
     assert_eq!(train(quiet().class_weight([(1, 0.5), (2, 5.0)])), by_sample);
+}
+
+#[test]
+fn labels_are_rounded_to_their_classes_of_which_any_whole_number_may_have_a_weight() {
+    let y = column(&[-1.0, 2.6, 1.5, 2.5, 0.4]);
+    let mut model = line(());
+    let zero = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
+    model.set_weight("dense/kernel", &zero).unwrap();
+    let weights = [(-1, 10.0), (3, 100.0), (2, 1000.0), (0, 10_000.0)];
+    let options = quiet().class_weight(weights);
+    let loss = model.fit(column(&[1.0; 5]), &y, options).unwrap()["loss"][0];
+    // Keras 3.15.1: 1.5 and 2.5 are of class 2.
+    assert_close("loss", &[loss], &[2157.199951171875], 1e-6, 0.0);
+    for label in [f32::NAN, f32::INFINITY] {
+        let y = column(&[0.0, label]);
+        let text = error(line(()).fit(&y, &y, quiet().class_weight([(0u32, 2.0)])));
+        assert_eq!(
+            text,
+            format!(
+                "`y`: expected labels that are finite, to weight them by their classes, got {label}: mend or remove the samples"
+            )
+        );
+    }
+}
+
+#[test]
+fn every_step_has_the_weight_of_its_class_whatever_its_place() {
+    let labels = Tensor::new(&[[0u32, 1], [1, 2], [0, 0]], &Device::Cpu).unwrap();
+    let one_hot = to_categorical(&labels.flatten_all().unwrap(), 3).unwrap();
+    let one_hot = one_hot.reshape((3, 2, 3)).unwrap();
+    let by_step = Tensor::new(&[[2f32, 3.0], [3.0, 5.0], [2.0, 2.0]], &Device::Cpu).unwrap();
+    let x = numbers(&[3, 2, 4], "x");
+    let train = |loss: Box<dyn Loss>, y: &Tensor, options: Fit<'_>| {
+        let model = Sequential::new().seed(1).add(Input::new((2, 4)));
+        let model = model.add(Dense::new(3).activation(Softmax));
+        let mut model = model.build(&Device::Cpu).unwrap();
+        model.compile(Sgd::new(0.1), loss, ()).unwrap();
+        model.fit(&x, y, options).unwrap();
+        bits(&model)
+    };
+    let classes = || quiet().class_weight([(0, 2.0), (1, 3.0), (2, 5.0)]);
+    let sparse = || SparseCategoricalCrossentropy::new().into();
+    let expected = train(sparse(), &labels, quiet().sample_weight(&by_step));
+    assert_eq!(train(sparse(), &labels, classes()), expected);
+    let column = labels.unsqueeze(2).unwrap();
+    assert_eq!(train(sparse(), &column, classes()), expected);
+    let dense = || CategoricalCrossentropy::new().into();
+    let expected = train(dense(), &one_hot, quiet().sample_weight(&by_step));
+    assert_eq!(train(dense(), &one_hot, classes()), expected);
 }
 
 #[test]

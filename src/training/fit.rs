@@ -1,6 +1,6 @@
 use super::{
     Batch, BatchSource, History,
-    class_weight::{self, ClassWeight},
+    class_weight::ClassWeight,
     epoch::Plan,
     feed::{Feed, Samples, Streamed},
     pairs::Pairs,
@@ -93,9 +93,16 @@ impl<'a> Fit<'a> {
     }
 
     /// How much samples of a class count in the loss, by the class's label: `[(0, 1.0), (1, 5.0)]`;
-    /// 1 for a class that is left out. Targets are labels or one-hot.
-    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
-        self.class_weight = Some(weights.into_iter().collect());
+    /// 1 for a class that is left out.
+    ///
+    /// Targets of the shape of the model's outputs are one-hot, of which the greatest number tells
+    /// the class; all others are labels, which are rounded. Where there is a target for each step
+    /// of a sample, each step has the weight of its class.
+    pub fn class_weight(
+        mut self,
+        weights: impl IntoIterator<Item = (impl Into<i64>, f64)>,
+    ) -> Self {
+        self.class_weight = Some(ClassWeight::new(weights));
         self
     }
 
@@ -198,7 +205,7 @@ impl<'a> Fit<'a> {
             return Err(Error::argument("initial_epoch", expected, got, advice));
         }
         if let Some(weights) = &self.class_weight {
-            class_weight::check(weights)?;
+            weights.check()?;
         }
         match self.validation_split {
             Some(split) if !(split > 0.0 && split < 1.0) => {
@@ -276,10 +283,7 @@ impl<'a> Fit<'a> {
             }
             None => None,
         };
-        if let Some(weights) = &self.class_weight {
-            let weights = class_weight::of_samples(weights, all.y())?;
-            all = all.weighted(weights)?;
-        }
+        let all = all.class_weighted(self.class_weight.as_ref(), model)?;
         Ok((all.resident(device)?, held_back))
     }
 }

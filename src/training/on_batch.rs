@@ -1,4 +1,4 @@
-use super::{Batch, Logs, class_weight, class_weight::ClassWeight, pairs::Pairs, step::Waits};
+use super::{Batch, Logs, class_weight::ClassWeight, pairs::Pairs, step::Waits};
 use crate::{Data, Error, Result, Sequential, model::chain::Head};
 use candle_core::Tensor;
 
@@ -21,9 +21,13 @@ impl OnBatch {
         self
     }
 
-    /// How much samples of a class count in the loss, by the class's label.
-    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
-        self.class_weight = Some(weights.into_iter().collect());
+    /// How much samples of a class count in the loss, by the class's label, as
+    /// [`Fit::class_weight`](crate::Fit::class_weight).
+    pub fn class_weight(
+        mut self,
+        weights: impl IntoIterator<Item = (impl Into<i64>, f64)>,
+    ) -> Self {
+        self.class_weight = Some(ClassWeight::new(weights));
         self
     }
 
@@ -31,14 +35,10 @@ impl OnBatch {
         let mut batch = Batch::new(x, y);
         batch.sample_weight = self.sample_weight;
         let pairs = Pairs::new(model, batch, method)?;
-        match &self.class_weight {
-            Some(weights) => {
-                class_weight::check(weights)?;
-                let weights = class_weight::of_samples(weights, pairs.y())?;
-                pairs.weighted(weights)
-            }
-            None => Ok(pairs),
+        if let Some(weights) = &self.class_weight {
+            weights.check()?;
         }
+        pairs.class_weighted(self.class_weight.as_ref(), model)
     }
 }
 
