@@ -8,6 +8,7 @@ use candle_keras::{
     metrics::Weighted, prelude::*,
 };
 use common::{assert_close, bits, flat, numbers};
+use std::cell::RefCell;
 
 /// y = w·x with w = 1 at first, of which the loss is w²·x² for targets of 0.
 fn line(metrics: impl candle_keras::metrics::Metrics) -> Sequential {
@@ -174,9 +175,37 @@ fn initial_epoch_numbers_the_epochs_as_if_the_ones_before_were_trained() {
         .unwrap();
     assert_eq!(history.epochs(), [3, 4]);
     assert_eq!(
-        error(model.fit(&x, &y, quiet().initial_epoch(5).epochs(5))),
-        "`initial_epoch`: expected an epoch before the last, 5, got 5: epochs is the number of the last one, not how many are added"
+        error(model.fit(&x, &y, quiet().initial_epoch(6).epochs(5))),
+        "`initial_epoch`: expected at most epochs, 5, got 6: epochs is the number of the last one, not how many are added"
     );
+}
+
+#[test]
+fn a_training_that_is_already_done_trains_nothing_and_gives_an_empty_history() {
+    let (x, y) = (column(&[1.0, 2.0]), column(&[0.0, 0.0]));
+    let mut model = line(());
+    let optimizer = Sgd::new(0.1).use_ema(true);
+    model
+        .compile(optimizer, MeanSquaredError::new(), ())
+        .unwrap();
+    model.set_weight("dense/kernel", &column(&[3.0])).unwrap();
+    let mut counted = Counted::default();
+    let calls = RefCell::new(Vec::new());
+    let note = |call| {
+        calls.borrow_mut().push(call);
+        Ok(())
+    };
+    let lambda = LambdaCallback::new()
+        .on_train_begin(|_| note("begin"))
+        .on_train_end(|_| note("end"));
+    let options = quiet().initial_epoch(5).epochs(5).callback(lambda);
+    let options = options.callback(&mut counted);
+    let history = model.fit(&x, &y, options).unwrap();
+    assert!(history.epochs().is_empty());
+    assert_eq!(history.names().count(), 0);
+    assert_eq!(*calls.borrow(), ["begin", "end"]);
+    assert!(counted.0.is_empty());
+    assert_eq!(flat(&model.weight("dense/kernel").unwrap()), [3.0]);
 }
 
 /// Notes the batches of each epoch.

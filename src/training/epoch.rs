@@ -67,8 +67,12 @@ impl Sequential {
                 break;
             }
         }
-        let compiled = self.compiled("fit")?;
-        compiled.optimizer.finalize(self.weights())?;
+        // A fit without an epoch leaves the weights as they are: they may have been loaded since the
+        // moving averages began.
+        if !run.history.epochs().is_empty() {
+            let compiled = self.compiled("fit")?;
+            compiled.optimizer.finalize(self.weights())?;
+        }
         each(callbacks, |callback| callback.on_train_end(self))
     }
 

@@ -66,7 +66,7 @@ impl<'a> Fit<'a> {
     }
 
     /// The epoch to begin with, counted from 0, to go on with an earlier training: 3, with 5
-    /// epochs, trains the fourth and the fifth.
+    /// epochs, trains the fourth and the fifth; 5 has nothing left to do, and gives an empty history.
     pub fn initial_epoch(mut self, epoch: usize) -> Self {
         self.initial_epoch = epoch;
         self
@@ -198,9 +198,9 @@ impl<'a> Fit<'a> {
             let advice = "1 is Keras's default";
             return Err(Error::argument("epochs", "at least 1", 0, advice));
         }
-        if self.initial_epoch >= epochs {
+        if self.initial_epoch > epochs {
             let advice = "epochs is the number of the last one, not how many are added";
-            let expected = format!("an epoch before the last, {epochs}");
+            let expected = format!("at most epochs, {epochs}");
             let got = self.initial_epoch;
             return Err(Error::argument("initial_epoch", expected, got, advice));
         }
