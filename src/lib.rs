@@ -76,6 +76,8 @@ pub mod metrics;
 mod model;
 mod ops;
 pub mod optimizers;
+mod printing;
+mod python;
 pub mod regularizers;
 mod saving;
 pub mod seed;

@@ -523,3 +523,18 @@ fn many_predicted_batches_are_called_for_in_order() {
     line(0.0).predict_with(&x, options).unwrap();
     assert_eq!(batches, (0..64).collect::<Vec<_>>());
 }
+
+#[test]
+fn callbacks_of_several_kinds_are_given_in_boxes() {
+    let mut stopping = EarlyStopping::new().patience(1);
+    let terminating = TerminateOnNaN::new();
+    let boxes: [Box<dyn Callback + '_>; 2] = [Box::new(&mut stopping), Box::new(terminating)];
+    assert!(boxes[1].accepts_not_finite());
+    let (x, y) = data();
+    let values = [1.0, 2.0, 3.0, 4.0];
+    let options = quiet().epochs(4).callback(given("val_loss", &values));
+    let options = boxes.into_iter().fold(options, Fit::callback);
+    let history = line(0.0).fit(&x, &y, options).unwrap();
+    assert_eq!(history.epochs().len(), 2);
+    assert_eq!(stopping.best(), Some(1.0));
+}

@@ -4,6 +4,7 @@ mod common;
 
 use candle_keras::{
     catalogue,
+    initializers::Ones,
     optimizers::{
         Adadelta, Adafactor, Adagrad, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam, Optimization,
         Optimizer, RMSprop, Step, schedules::ExponentialDecay,
@@ -197,31 +198,104 @@ fn a_nadam_of_many_steps_is_adam_with_nesterovs_momentum_grown_whole() {
     assert!((weight[0] - 0.99).abs() < 1e-6, "{weight:?}");
 }
 
+/// The first number of every weight, 1 at first, after a step of `fit` in which no gradient but only
+/// the weight decay moves one: of hidden/kernel, hidden/bias, dense_bias/kernel and dense_bias/bias.
+fn decayed(optimizer: impl Into<Box<dyn Optimizer>>) -> Vec<f64> {
+    let ones = |name: &str| {
+        let dense = Dense::new(2).name(name).kernel_initializer(Ones);
+        dense.bias_initializer(Ones)
+    };
+    let model = Sequential::new().add(Input::new(2));
+    let model = model.add(ones("hidden")).add(ones("dense_bias"));
+    let mut model = model.build(&Device::Cpu).unwrap();
+    model
+        .compile(optimizer, MeanSquaredError::new(), ())
+        .unwrap();
+    let x = Tensor::zeros((4, 2), DType::F32, &Device::Cpu).unwrap();
+    let y = model.predict(&x).unwrap();
+    model.fit(&x, &y, Fit::new().verbose(0)).unwrap();
+    let weights = model.weights().map(|weight| flat(weight.value())[0]);
+    weights.collect()
+}
+
 #[test]
-fn a_weight_that_is_excluded_by_name_does_not_decay() {
-    let tensor = Tensor::new(&[1f32], &Device::Cpu).unwrap();
-    let gradient = || Tensor::new(&[0f32], &Device::Cpu).unwrap();
-    let weight = |path| Weight::new(path, &tensor).unwrap();
-    let weights = [weight("bias/kernel"), weight("dense/bias")];
-    let optimizers: [Box<dyn Optimizer>; 2] = [
-        AdamW::new(0.5)
-            .weight_decay(0.5)
-            .exclude_from_weight_decay(["bias"])
-            .into(),
-        Muon::new(0.5)
-            .adam_weight_decay(0.5)
-            .exclude_from_weight_decay(["bias"])
-            .into(),
-    ];
-    for optimizer in optimizers {
-        weights[0].variable().set(&tensor).unwrap();
-        let mut optimization = Optimization::new(optimizer, &weights).unwrap();
-        optimization
-            .apply(&weights, vec![gradient(), gradient()])
-            .unwrap();
-        // The name of a weight counts, not that of its layer.
-        assert_eq!(flat(weights[0].value()), [0.75]);
-        assert_eq!(flat(weights[1].value()), [1.0]);
+fn weights_are_excluded_from_the_decay_by_their_path_and_for_muon_by_their_name_as_in_keras() {
+    // Keras 3.15.1 on TensorFlow, in fit: 1 - 0.1·0.5, and 1 - 0.1·0.25 for Muon's Adam.
+    let (by_muon, by_adam) = (0.949999988079071, 0.9750000238418579);
+    let decayed_to = by_muon;
+    for (name, expected, of_muon) in [
+        (
+            "hidden",
+            [1.0, 1.0, decayed_to, decayed_to],
+            [by_muon, by_adam, by_muon, by_adam],
+        ),
+        (
+            "bias",
+            [decayed_to, 1.0, 1.0, 1.0],
+            [by_muon, 1.0, by_muon, 1.0],
+        ),
+        (
+            "kernel",
+            [1.0, decayed_to, 1.0, decayed_to],
+            [1.0, by_adam, 1.0, by_adam],
+        ),
+        (
+            "hidden/bias",
+            [decayed_to, 1.0, decayed_to, decayed_to],
+            [by_muon, by_adam, by_muon, by_adam],
+        ),
+    ] {
+        let sgd = Sgd::new(0.1).weight_decay(0.5);
+        assert_eq!(decayed(sgd.exclude_from_weight_decay([name])), expected);
+        let adam_w = AdamW::new(0.1).weight_decay(0.5);
+        assert_eq!(decayed(adam_w.exclude_from_weight_decay([name])), expected);
+        let muon = Muon::new(0.1).weight_decay(0.5).adam_weight_decay(0.25);
+        assert_eq!(decayed(muon.exclude_from_weight_decay([name])), of_muon);
+    }
+}
+
+#[test]
+fn the_average_of_a_weight_that_is_trained_from_a_later_step_on_begins_with_its_value() {
+    let dense = |name: &str| {
+        let dense = Dense::new(1).name(name).use_bias(false);
+        dense.kernel_initializer(Ones)
+    };
+    let model = Sequential::new().add(Input::new(1));
+    let model = model.add(dense("base").trainable(false)).add(dense("head"));
+    let mut model = model.build(&Device::Cpu).unwrap();
+    let optimizer = Sgd::new(0.1).use_ema(true).ema_momentum(0.9);
+    model
+        .compile(optimizer, MeanSquaredError::new(), ())
+        .unwrap();
+    let (x, y) = (numbers(&[4, 1], "x"), numbers(&[4, 1], "y"));
+    model.fit(&x, &y, Fit::new().epochs(3).verbose(0)).unwrap();
+    model.set_trainable("base", true).unwrap();
+    let gradients = model.gradients(&x, &y).unwrap();
+    let step = 0.1 * flat(&gradients[0].1)[0];
+    model.fit(&x, &y, Fit::new().verbose(0)).unwrap();
+    let base = flat(&model.weight("base/kernel").unwrap());
+    // 0.9 of what it was and 0.1 of what the step made of it.
+    assert_close("base", &base, &[0.9 + 0.1 * (1.0 - step)], 1e-6, 0.0);
+}
+
+#[test]
+fn a_gradient_that_is_not_a_number_is_seen_in_the_weights_of_every_optimizer() {
+    for (_, optimizer) in optimizers() {
+        let object = serde_json::to_value(&*optimizer).unwrap();
+        for dtype in [DType::F32, DType::F64] {
+            let start = numbers(&[2, 2], "weight").to_dtype(dtype).unwrap();
+            let weights = [Weight::new("dense/kernel", &start).unwrap()];
+            let mut optimization = Optimization::new(made(&object), &weights).unwrap();
+            let gradient = Tensor::new(&[[f32::NAN, 0.5], [0.5, 0.5]], &Device::Cpu);
+            let gradient = gradient.unwrap().to_dtype(dtype).unwrap();
+            // Two steps: some add the first gradient up only.
+            for _ in 0..2 {
+                let gradients = vec![gradient.clone()];
+                optimization.apply(&weights, gradients).unwrap();
+            }
+            let first = flat(weights[0].value())[0];
+            assert!(first.is_nan(), "{optimizer:?} in {dtype:?}: {first}");
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 mod common;
 
 use candle_keras::{
-    Batch, BatchSource, OnBatch, Result, batches, callbacks::Callback, metrics::Weighted,
-    prelude::*,
+    Batch, BatchSource, OnBatch, Result, batches, callbacks::Callback, losses::Loss,
+    metrics::Weighted, prelude::*,
 };
 use common::{assert_close, bits, flat, numbers};
+use std::cell::RefCell;
 
 /// y = w·x with w = 1 at first, of which the loss is w²·x² for targets of 0.
 fn line(metrics: impl candle_keras::metrics::Metrics) -> Sequential {
@@ -97,6 +98,55 @@ fn class_weights_of_one_hot_targets_go_by_the_class() {
 }
 
 #[test]
+fn labels_are_rounded_to_their_classes_of_which_any_whole_number_may_have_a_weight() {
+    let y = column(&[-1.0, 2.6, 1.5, 2.5, 0.4]);
+    let mut model = line(());
+    let zero = Tensor::zeros((1, 1), DType::F32, &Device::Cpu).unwrap();
+    model.set_weight("dense/kernel", &zero).unwrap();
+    let weights = [(-1, 10.0), (3, 100.0), (2, 1000.0), (0, 10_000.0)];
+    let options = quiet().class_weight(weights);
+    let loss = model.fit(column(&[1.0; 5]), &y, options).unwrap()["loss"][0];
+    // Keras 3.15.1: 1.5 and 2.5 are of class 2.
+    assert_close("loss", &[loss], &[2157.199951171875], 1e-6, 0.0);
+    for label in [f32::NAN, f32::INFINITY] {
+        let y = column(&[0.0, label]);
+        let text = error(line(()).fit(&y, &y, quiet().class_weight([(0u32, 2.0)])));
+        assert_eq!(
+            text,
+            format!(
+                "`y`: expected labels that are finite, to weight them by their classes, got {label}: mend or remove the samples"
+            )
+        );
+    }
+}
+
+#[test]
+fn every_step_has_the_weight_of_its_class_whatever_its_place() {
+    let labels = Tensor::new(&[[0u32, 1], [1, 2], [0, 0]], &Device::Cpu).unwrap();
+    let one_hot = to_categorical(&labels.flatten_all().unwrap(), 3).unwrap();
+    let one_hot = one_hot.reshape((3, 2, 3)).unwrap();
+    let by_step = Tensor::new(&[[2f32, 3.0], [3.0, 5.0], [2.0, 2.0]], &Device::Cpu).unwrap();
+    let x = numbers(&[3, 2, 4], "x");
+    let train = |loss: Box<dyn Loss>, y: &Tensor, options: Fit<'_>| {
+        let model = Sequential::new().seed(1).add(Input::new((2, 4)));
+        let model = model.add(Dense::new(3).activation(Softmax));
+        let mut model = model.build(&Device::Cpu).unwrap();
+        model.compile(Sgd::new(0.1), loss, ()).unwrap();
+        model.fit(&x, y, options).unwrap();
+        bits(&model)
+    };
+    let classes = || quiet().class_weight([(0, 2.0), (1, 3.0), (2, 5.0)]);
+    let sparse = || SparseCategoricalCrossentropy::new().into();
+    let expected = train(sparse(), &labels, quiet().sample_weight(&by_step));
+    assert_eq!(train(sparse(), &labels, classes()), expected);
+    let column = labels.unsqueeze(2).unwrap();
+    assert_eq!(train(sparse(), &column, classes()), expected);
+    let dense = || CategoricalCrossentropy::new().into();
+    let expected = train(dense(), &one_hot, quiet().sample_weight(&by_step));
+    assert_eq!(train(dense(), &one_hot, classes()), expected);
+}
+
+#[test]
 fn weights_that_do_not_fit_are_errors() {
     let (x, y) = (column(&[1.0, 2.0]), column(&[0.0, 1.0]));
     let fit = |options: Fit<'_>| error(line(()).fit(&x, &y, options));
@@ -125,9 +175,37 @@ fn initial_epoch_numbers_the_epochs_as_if_the_ones_before_were_trained() {
         .unwrap();
     assert_eq!(history.epochs(), [3, 4]);
     assert_eq!(
-        error(model.fit(&x, &y, quiet().initial_epoch(5).epochs(5))),
-        "`initial_epoch`: expected an epoch before the last, 5, got 5: epochs is the number of the last one, not how many are added"
+        error(model.fit(&x, &y, quiet().initial_epoch(6).epochs(5))),
+        "`initial_epoch`: expected at most epochs, 5, got 6: epochs is the number of the last one, not how many are added"
     );
+}
+
+#[test]
+fn a_training_that_is_already_done_trains_nothing_and_gives_an_empty_history() {
+    let (x, y) = (column(&[1.0, 2.0]), column(&[0.0, 0.0]));
+    let mut model = line(());
+    let optimizer = Sgd::new(0.1).use_ema(true);
+    model
+        .compile(optimizer, MeanSquaredError::new(), ())
+        .unwrap();
+    model.set_weight("dense/kernel", &column(&[3.0])).unwrap();
+    let mut counted = Counted::default();
+    let calls = RefCell::new(Vec::new());
+    let note = |call| {
+        calls.borrow_mut().push(call);
+        Ok(())
+    };
+    let lambda = LambdaCallback::new()
+        .on_train_begin(|_| note("begin"))
+        .on_train_end(|_| note("end"));
+    let options = quiet().initial_epoch(5).epochs(5).callback(lambda);
+    let options = options.callback(&mut counted);
+    let history = model.fit(&x, &y, options).unwrap();
+    assert!(history.epochs().is_empty());
+    assert_eq!(history.names().count(), 0);
+    assert_eq!(*calls.borrow(), ["begin", "end"]);
+    assert!(counted.0.is_empty());
+    assert_eq!(flat(&model.weight("dense/kernel").unwrap()), [3.0]);
 }
 
 /// Notes the batches of each epoch.
@@ -156,6 +234,42 @@ fn steps_per_epoch_goes_on_where_the_epoch_before_ended_and_stops_where_the_data
     let mut whole = line(());
     whole.fit(&x, &y, quiet().batch_size(1)).unwrap();
     assert_eq!(bits(&steps), bits(&whole));
+}
+
+#[test]
+fn an_epoch_begins_with_the_first_batch_where_the_one_before_took_the_last() {
+    // Keras 3.15.1 on TensorFlow has the same counts.
+    let (x, y) = (numbers(&[8, 1], "x"), numbers(&[8, 1], "y"));
+    for (steps, epochs, expected) in [
+        (2, 4, &[2, 2, 2, 2][..]),
+        (3, 4, &[3, 1, 3, 1]),
+        (4, 3, &[4, 4, 4]),
+        (8, 2, &[4, 4]),
+    ] {
+        let mut counted = Counted::default();
+        let options = || quiet().batch_size(2).steps_per_epoch(steps).epochs(epochs);
+        let mut model = line(());
+        let history = model.fit(&x, &y, options().callback(&mut counted)).unwrap();
+        assert_eq!(counted.0, expected);
+        assert!(history["loss"].iter().all(|loss| loss.is_finite()));
+        let mut counted = Counted::default();
+        let source = in_parts(&x, &y, 2);
+        let options = quiet().steps_per_epoch(steps).epochs(epochs);
+        let options = options.callback(&mut counted);
+        let mut streamed = line(());
+        streamed.fit_batches(source, options).unwrap();
+        assert_eq!(counted.0, expected);
+        assert_eq!(bits(&streamed), bits(&model));
+    }
+}
+
+#[test]
+fn a_bad_number_in_an_epoch_that_goes_on_in_the_data_is_looked_for_in_its_own_batch() {
+    let x = column(&[1.0, 1.0, 1.0, f32::NAN]);
+    let options = quiet().batch_size(1).steps_per_epoch(2).epochs(2);
+    let text = error(line(()).fit(&x, column(&[0.0; 4]), options));
+    let start = "epoch 2, step 2: x holds a number that is not finite";
+    assert!(text.starts_with(start), "{text}");
 }
 
 #[test]
@@ -194,10 +308,16 @@ fn sixteen() -> (Tensor, Tensor) {
 /// The batches of four of [`sixteen`], as a source.
 fn in_fours() -> impl BatchSource {
     let (x, y) = sixteen();
+    in_parts(&x, &y, 4)
+}
+
+/// These samples in batches of `size`, as a source.
+fn in_parts(x: &Tensor, y: &Tensor, size: usize) -> impl BatchSource + use<> {
+    let (x, y) = (x.clone(), y.clone());
     batches(move || {
         let (x, y) = (x.clone(), y.clone());
-        (0..4).map(move |batch| {
-            let part = |all: &Tensor| all.narrow(0, 4 * batch, 4);
+        (0..x.dims()[0] / size).map(move |batch| {
+            let part = |all: &Tensor| all.narrow(0, size * batch, size);
             Ok(Batch::new(part(&x)?, part(&y)?))
         })
     })
@@ -270,25 +390,41 @@ fn a_source_without_batches_or_with_a_bad_one_is_an_error() {
 }
 
 #[test]
-fn single_batches_train_as_fit_does_and_their_logs_run_on_until_they_are_reset() {
+fn single_batches_train_as_fit_does() {
     let (x, y) = sixteen();
     let (mut fitted, mut stepped) = (line(()), line(()));
     let history = fitted.fit(&x, &y, quiet().batch_size(4)).unwrap();
-    let mut logs = Logs::default();
+    let mut losses = 0.0;
     for batch in 0..4 {
         let part = |all: &Tensor| all.narrow(0, 4 * batch, 4).unwrap();
-        logs = stepped.train_on_batch(part(&x), part(&y)).unwrap();
+        losses += stepped.train_on_batch(part(&x), part(&y)).unwrap()["loss"];
     }
-    assert_eq!(logs["loss"], history["loss"][0]);
+    assert_close("loss", &[losses / 4.0], &history["loss"], 1e-12, 0.0);
     assert_eq!(bits(&fitted), bits(&stepped));
-    stepped.reset_metrics().unwrap();
     let options = OnBatch::new().sample_weight(Tensor::full(2f32, 16, &Device::Cpu).unwrap());
     let doubled = stepped.test_on_batch_with(&x, &y, options).unwrap()["loss"];
-    stepped.reset_metrics().unwrap();
     let plain = stepped.test_on_batch(&x, &y).unwrap()["loss"];
     assert_close("doubled", &[doubled], &[2.0 * plain], 1e-6, 0.0);
     let outputs = stepped.predict_on_batch(&x).unwrap();
     assert_eq!(flat(&outputs), flat(&stepped.predict(&x).unwrap()));
+}
+
+#[test]
+fn single_batches_give_the_loss_and_metrics_of_the_batch_alone() {
+    // Keras 3.15.1 on TensorFlow gives these losses, with SGD(0.1).
+    let mut model = line([Accuracy]);
+    model.set_learning_rate(0.1).unwrap();
+    let (x, y) = (column(&[1.0]), column(&[0.0]));
+    let trained = (0..3).map(|_| model.train_on_batch(&x, &y).unwrap()["loss"]);
+    let trained: Vec<f64> = trained.collect();
+    let expected = [1.0, 0.64000004529953, 0.40959998965263367];
+    assert_close("trained", &trained, &expected, 1e-6, 0.0);
+    let tested = [1.0, 2.0, 3.0].map(|x| model.test_on_batch(column(&[x]), &y).unwrap()["loss"]);
+    let expected = [0.26214396953582764, 1.0485758781433105, 2.359295606613159];
+    assert_close("tested", &tested, &expected, 1e-6, 0.0);
+    let right = column(&[0.0]);
+    assert_eq!(model.test_on_batch(&right, &y).unwrap()["accuracy"], 1.0);
+    assert_eq!(model.train_on_batch(&x, &y).unwrap()["accuracy"], 0.0);
 }
 
 #[test]
@@ -298,6 +434,54 @@ fn a_batch_of_numbers_that_are_not_finite_is_an_error_and_changes_no_weight() {
     let text = error(model.train_on_batch(column(&[f32::NAN]), column(&[0.0])));
     assert!(text.contains("mend or remove the samples"), "{text}");
     assert_eq!(bits(&model), before);
+}
+
+#[test]
+fn a_batch_is_trained_on_whatever_the_batches_before_it_were() {
+    let (x, y) = (column(&[1.0]), column(&[0.0]));
+    let bad = column(&[f32::NAN]);
+    let good_after = |spoil: &dyn Fn(&mut Sequential)| {
+        let mut model = line(());
+        spoil(&mut model);
+        let logs = model.train_on_batch(&x, &y).unwrap();
+        (logs["loss"], bits(&model))
+    };
+    let untouched = good_after(&|_| ());
+    assert_eq!(untouched.0, 1.0);
+    let tested = good_after(&|model| {
+        let logs = model.test_on_batch(&bad, &y).unwrap();
+        assert!(logs["loss"].is_nan());
+    });
+    assert_eq!(tested, untouched);
+    let trained = good_after(&|model| drop(error(model.train_on_batch(&bad, &y))));
+    assert_eq!(trained, untouched);
+    let fitted = good_after(&|model| drop(error(model.fit(&bad, &y, quiet()))));
+    assert_eq!(fitted, untouched);
+    let terminated = good_after(&|model| {
+        let options = quiet().callback(TerminateOnNaN::new());
+        drop(model.fit(&bad, &y, options).unwrap());
+    });
+    assert_eq!(terminated, untouched);
+}
+
+#[test]
+fn a_callback_that_accepts_a_bad_batch_and_goes_on_trains_the_batches_after_it() {
+    struct Accepts;
+    impl Callback for Accepts {
+        fn accepts_not_finite(&self) -> bool {
+            true
+        }
+    }
+    let trained = |values: &[f32]| {
+        let mut model = line(());
+        let (x, y) = (column(values), column(&vec![0.0; values.len()]));
+        let options = quiet().batch_size(1).callback(Accepts);
+        let history = model.fit(&x, &y, options).unwrap();
+        (history["loss"][0], bits(&model))
+    };
+    let (loss, bits) = trained(&[1.0, f32::NAN, 2.0]);
+    assert!(loss.is_nan(), "the epoch's mean is over all batches");
+    assert_eq!(bits, trained(&[1.0, 2.0]).1);
 }
 
 fn two_layers() -> Sequential {
@@ -340,6 +524,35 @@ fn a_frozen_layer_keeps_its_weights_and_learns_again_once_it_may() {
         error(model.set_trainable("bases", true)),
         "no layer is named `bases`: expected one of `base`, `head`"
     );
+}
+
+#[test]
+fn a_way_back_behind_a_layers_unfreezing_gives_every_weight_its_own_slots() {
+    let (x, y) = (numbers(&[8, 2], "x"), numbers(&[8, 1], "y"));
+    let mut values: Vec<f32> = flat(&x).iter().map(|x| *x as f32).collect();
+    values[7 * 2] = f32::NAN;
+    let bad = Tensor::from_vec(values, (8, 2), &Device::Cpu).unwrap();
+    let half_trained = || {
+        let mut model = two_layers();
+        model.set_trainable("base", false).unwrap();
+        model.fit(&x, &y, quiet().epochs(2)).unwrap();
+        model
+    };
+    let mut thrown_back = half_trained();
+    let unfreezes = LambdaCallback::new().on_train_batch_begin(|batch, model| match batch {
+        1 => model.set_trainable("base", true),
+        _ => Ok(()),
+    });
+    let options = quiet().batch_size(2).callback(unfreezes);
+    let text = error(thrown_back.fit(&bad, &y, options));
+    assert!(text.starts_with("epoch 1, step 4: x holds"), "{text}");
+    assert_eq!(bits(&thrown_back), bits(&half_trained()));
+    let mut untouched = half_trained();
+    untouched.set_trainable("base", true).unwrap();
+    for model in [&mut thrown_back, &mut untouched] {
+        model.fit(&x, &y, quiet().epochs(2)).unwrap();
+    }
+    assert_eq!(bits(&thrown_back), bits(&untouched));
 }
 
 #[test]

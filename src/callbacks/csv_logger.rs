@@ -1,5 +1,5 @@
-use super::{Callback, python};
-use crate::{Error, Logs, Result, Sequential};
+use super::Callback;
+use crate::{Error, Logs, Result, Sequential, python};
 use std::{
     fs::{File, OpenOptions},
     io::Write,

@@ -1,8 +1,8 @@
 use super::{
     Callback, Mode,
-    monitor::{Monitor, check_finite, say},
+    monitor::{Monitor, check_finite},
 };
-use crate::{Logs, Result, Sequential};
+use crate::{Logs, Result, Sequential, printing::say};
 use candle_core::Tensor;
 
 /// Stops training when a number of the logs has stopped improving.

@@ -1,7 +1,6 @@
 //! A file's name with placeholders, `weights-{epoch:02d}-{val_loss:.2f}`, as Python's `format`.
 
-use super::python;
-use crate::{Error, Result, error::known};
+use crate::{Error, Result, error::known, python};
 use std::path::{Path, PathBuf};
 
 /// A name in its parts.

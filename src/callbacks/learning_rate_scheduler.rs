@@ -1,5 +1,5 @@
-use super::{Callback, monitor::say, python};
-use crate::{Logs, Result, Sequential};
+use super::Callback;
+use crate::{Logs, Result, Sequential, printing::say, python};
 use std::fmt;
 
 /// Gives every epoch a learning rate of its own.

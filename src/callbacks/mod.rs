@@ -7,7 +7,6 @@ mod lambda_callback;
 mod learning_rate_scheduler;
 mod model_checkpoint;
 mod monitor;
-mod python;
 mod reduce_lr_on_plateau;
 mod terminate_on_nan;
 
@@ -78,7 +77,7 @@ use candle_core::Tensor;
 /// An error of another kind becomes the crate's with
 /// [`Error::callback`](crate::Error::callback): `std::fs::write(path, text).map_err(Error::callback)?`.
 ///
-/// `fit` takes a `&mut` of a callback as well, to be read afterwards.
+/// `fit` takes a `&mut` of a callback as well, to be read afterwards, and a `Box<dyn Callback>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no callback",
     note = "implement `candle_keras::callbacks::Callback` for a type of your own; closures are none"
@@ -231,74 +230,80 @@ pub trait Callback {
     }
 }
 
-impl<C: Callback + ?Sized> Callback for &mut C {
-    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
-        (**self).on_train_begin(model)
-    }
+/// What owns or borrows a callback is one.
+macro_rules! forward_to_callback {
+    ($($pointer:ty),+) => {
+        $(impl<C: Callback + ?Sized> Callback for $pointer {
+            fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+                (**self).on_train_begin(model)
+            }
 
-    fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {
-        (**self).on_train_end(model)
-    }
+            fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {
+                (**self).on_train_end(model)
+            }
 
-    fn on_epoch_begin(&mut self, epoch: usize, model: &mut Sequential) -> Result<()> {
-        (**self).on_epoch_begin(epoch, model)
-    }
+            fn on_epoch_begin(&mut self, epoch: usize, model: &mut Sequential) -> Result<()> {
+                (**self).on_epoch_begin(epoch, model)
+            }
 
-    fn on_epoch_end(
-        &mut self,
-        epoch: usize,
-        logs: &mut Logs,
-        model: &mut Sequential,
-    ) -> Result<()> {
-        (**self).on_epoch_end(epoch, logs, model)
-    }
+            fn on_epoch_end(
+                &mut self,
+                epoch: usize,
+                logs: &mut Logs,
+                model: &mut Sequential,
+            ) -> Result<()> {
+                (**self).on_epoch_end(epoch, logs, model)
+            }
 
-    fn on_train_batch_begin(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
-        (**self).on_train_batch_begin(batch, model)
-    }
+            fn on_train_batch_begin(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+                (**self).on_train_batch_begin(batch, model)
+            }
 
-    fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
-        (**self).on_train_batch_end(batch, model)
-    }
+            fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+                (**self).on_train_batch_end(batch, model)
+            }
 
-    fn on_test_begin(&mut self, model: &Sequential) -> Result<()> {
-        (**self).on_test_begin(model)
-    }
+            fn on_test_begin(&mut self, model: &Sequential) -> Result<()> {
+                (**self).on_test_begin(model)
+            }
 
-    fn accepts_not_finite(&self) -> bool {
-        (**self).accepts_not_finite()
-    }
+            fn accepts_not_finite(&self) -> bool {
+                (**self).accepts_not_finite()
+            }
 
-    fn on_test_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
-        (**self).on_test_batch_begin(batch, model)
-    }
+            fn on_test_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+                (**self).on_test_batch_begin(batch, model)
+            }
 
-    fn on_test_batch_end(&mut self, batch: usize, model: &Sequential) -> Result<()> {
-        (**self).on_test_batch_end(batch, model)
-    }
+            fn on_test_batch_end(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+                (**self).on_test_batch_end(batch, model)
+            }
 
-    fn on_test_end(&mut self, logs: &Logs, model: &Sequential) -> Result<()> {
-        (**self).on_test_end(logs, model)
-    }
+            fn on_test_end(&mut self, logs: &Logs, model: &Sequential) -> Result<()> {
+                (**self).on_test_end(logs, model)
+            }
 
-    fn on_predict_begin(&mut self, model: &Sequential) -> Result<()> {
-        (**self).on_predict_begin(model)
-    }
+            fn on_predict_begin(&mut self, model: &Sequential) -> Result<()> {
+                (**self).on_predict_begin(model)
+            }
 
-    fn on_predict_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
-        (**self).on_predict_batch_begin(batch, model)
-    }
+            fn on_predict_batch_begin(&mut self, batch: usize, model: &Sequential) -> Result<()> {
+                (**self).on_predict_batch_begin(batch, model)
+            }
 
-    fn on_predict_batch_end(
-        &mut self,
-        batch: usize,
-        outputs: &Tensor,
-        model: &Sequential,
-    ) -> Result<()> {
-        (**self).on_predict_batch_end(batch, outputs, model)
-    }
+            fn on_predict_batch_end(
+                &mut self,
+                batch: usize,
+                outputs: &Tensor,
+                model: &Sequential,
+            ) -> Result<()> {
+                (**self).on_predict_batch_end(batch, outputs, model)
+            }
 
-    fn on_predict_end(&mut self, model: &Sequential) -> Result<()> {
-        (**self).on_predict_end(model)
-    }
+            fn on_predict_end(&mut self, model: &Sequential) -> Result<()> {
+                (**self).on_predict_end(model)
+            }
+        })+
+    };
 }
+forward_to_callback!(&mut C, Box<C>);

@@ -1,10 +1,9 @@
 use super::{
     Callback, Mode,
     file_name::{FileName, Number},
-    monitor::{Monitor, check_finite, say},
-    python,
+    monitor::{Monitor, check_finite},
 };
-use crate::{Error, Logs, Result, Sequential, saving};
+use crate::{Error, Logs, Result, Sequential, printing::say, python, saving};
 use std::path::{Path, PathBuf};
 
 /// When a [`ModelCheckpoint`] saves.

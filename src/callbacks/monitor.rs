@@ -4,9 +4,10 @@ use crate::{
     Error, Result, Sequential,
     error::known,
     metrics::{Direction, Metric},
+    printing::warn,
     training::{Logs, log_names},
 };
-use std::{fmt, io::Write};
+use std::fmt;
 
 /// Which way a number that a callback watches goes when the model gets better.
 ///
@@ -165,16 +166,6 @@ pub(super) fn check_finite(argument: &str, value: f64) -> Result<()> {
     }
     let advice = "leave it out for Keras's default";
     Err(Error::argument(argument, "a finite number", value, advice))
-}
-
-/// A line on standard output. A reader that went away is no reason to stop training.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// A line on standard error.
-fn warn(line: &str) {
-    let _ = writeln!(std::io::stderr(), "warning: {line}");
 }
 
 #[cfg(test)]

@@ -1,9 +1,5 @@
-use super::{
-    Callback, Mode,
-    monitor::{Monitor, say},
-    python,
-};
-use crate::{Error, Logs, Result, Sequential};
+use super::{Callback, Mode, monitor::Monitor};
+use crate::{Error, Logs, Result, Sequential, printing::say, python};
 
 /// Reduces the learning rate when a number of the logs has stopped improving.
 ///

@@ -1,5 +1,5 @@
-use super::{Callback, monitor::say};
-use crate::{Error, Result, Sequential};
+use super::Callback;
+use crate::{Error, Result, Sequential, printing::say};
 
 /// Ends training, without an error, when the loss is NaN or infinite.
 ///

@@ -69,12 +69,12 @@ impl RunningMean {
     }
 
     /// Counts `count` numbers of which the mean is the sum of all terms, each (numbers to sum up,
-    /// factor).
+    /// factor). Gives the numbers' sum where that is known without waiting for a device.
     pub(crate) fn add_terms<'a>(
         &mut self,
         terms: impl Iterator<Item = &'a (Tensor, f64)>,
         count: f64,
-    ) -> Result<()> {
+    ) -> Result<Option<f64>> {
         let mut sum = 0.0;
         let mut on_device: Option<Tensor> = None;
         for (numbers, factor) in terms {
@@ -95,11 +95,12 @@ impl RunningMean {
             });
         }
         self.count += count;
-        match on_device {
-            Some(term) => self.pending.push((term + sum)?),
-            None => self.settle_sum(sum),
+        if let Some(term) = on_device {
+            self.pending.push((term + sum)?);
+            return Ok(None);
         }
-        Ok(())
+        self.settle_sum(sum);
+        Ok(Some(sum))
     }
 
     /// Counts `count` numbers of which the sum is `sum`.

@@ -1,12 +1,16 @@
 //! What training changes, kept aside to go back to.
 
 use super::Sequential;
-use crate::{Result, ops::all_finite};
-use candle_core::{Tensor, Var};
+use crate::{Result, ops::all_finite, weights::Weight};
+use candle_core::Tensor;
 
-/// A copy of all weights, of the optimizer's slots, and of the steps of both.
+/// A copy of all weights, of what the optimizer keeps of each, and of the steps of both.
+///
+/// The learning rate is not in it: one that a callback changed is the callback's doing.
 pub(crate) struct Snapshot {
-    values: Vec<Tensor>,
+    weights: Vec<Tensor>,
+    /// By weight, as layers may be frozen and unfrozen until the way back.
+    kept: Vec<Option<Vec<Tensor>>>,
     optimizer_steps: u64,
     /// Dropout draws by the model's steps.
     model_steps: u64,
@@ -17,26 +21,25 @@ pub(crate) struct Snapshot {
 impl Sequential {
     /// A copy of the model's state as it is now.
     pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        let copies = self
-            .state()
-            .map(|variable| variable.as_detached_tensor().force_contiguous());
+        let optimizer = &self.compiled("fit")?.optimizer;
         Ok(Snapshot {
-            values: copies.collect::<candle_core::Result<_>>()?,
-            optimizer_steps: self
-                .compiled
-                .as_ref()
-                .map_or(0, |compiled| compiled.optimizer.steps),
+            weights: self.weights().map(Weight::copy).collect::<Result<_>>()?,
+            kept: optimizer.copies()?,
+            optimizer_steps: optimizer.steps,
             model_steps: self.trained.steps,
             passes: self.trained.passes,
         })
     }
 
-    /// Goes back to a state.
+    /// Goes back to a state. Which layers are frozen stays.
     pub(crate) fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        for (variable, value) in self.state().zip(&snapshot.values) {
-            variable.set(value)?;
+        for (weight, values) in self.weights().zip(&snapshot.weights) {
+            weight.replace(values)?;
         }
-        if let Some(compiled) = &mut self.compiled {
+        if let (Some(compiled), Some(chain)) = (&mut self.compiled, &self.chain) {
+            compiled
+                .optimizer
+                .restore(&snapshot.kept, chain.weights())?;
             compiled.optimizer.steps = snapshot.optimizer_steps;
         }
         self.trained.steps = snapshot.model_steps;
@@ -52,13 +55,5 @@ impl Sequential {
             }
         }
         Ok(None)
-    }
-
-    fn state(&self) -> impl Iterator<Item = &Var> {
-        let slots = self
-            .compiled
-            .iter()
-            .flat_map(|compiled| compiled.optimizer.variables());
-        self.weights().map(|weight| weight.variable()).chain(slots)
     }
 }

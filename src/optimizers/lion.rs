@@ -98,7 +98,8 @@ impl Optimizer for Lion {
             let old = (m.as_detached_tensor() * f64::from(old))?;
             old + (gradient * f64::from(new))?
         };
-        change_weight(weight, &(mixed(self.beta_1)?.sign()? * step.learning_rate)?)?;
+        let direction = sign(&mixed(self.beta_1)?)?;
+        change_weight(weight, &(direction * step.learning_rate)?)?;
         Ok(m.set(&mixed(self.beta_2)?)?)
     }
 
@@ -114,12 +115,18 @@ impl Optimizer for Lion {
                     #[inline(always)]
                     move |w, g, m| {
                         let mixed = m * direction.0 + g * direction.1;
-                        // The sign, which is 0 for 0: signum() of 0 is 1.
+                        // The sign, which is 0 for 0 and NaN for NaN: signum() of 0 is 1.
                         let sign = f32::from(mixed > 0.0) - f32::from(mixed < 0.0);
+                        let sign = if mixed.is_nan() { mixed } else { sign };
                         (w - rate * sign, m * mean.0 + g * mean.1)
                     },
                 );
             }
         }))
     }
+}
+
+/// The sign of every number; that of NaN is NaN, where candle's is 0.
+fn sign(x: &Tensor) -> candle_core::Result<Tensor> {
+    x.ne(x)?.where_cond(x, &x.sign()?)
 }

@@ -106,10 +106,11 @@ pub trait Optimizer: Debug + Send + Sync {
         Ok(())
     }
 
-    /// The weight decay of a weight, unless the settings exclude it from decay: that of the settings.
+    /// The weight decay of a weight: that of the settings, none where they exclude its path.
     fn weight_decay(&self, weight: &Weight) -> Option<f64> {
-        let _ = weight;
-        self.settings().weight_decay
+        let settings = self.settings();
+        let decay = settings.weight_decay;
+        decay.filter(|_| !settings.excludes(weight.path()))
     }
 
     /// Changes a weight by its gradient. `slots` are in the order of [`slots`](Self::slots).

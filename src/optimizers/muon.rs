@@ -32,6 +32,8 @@ use serde::{Deserialize, Serialize};
 /// `compile` fails for a learning rate below 0, a momentum or beta outside 0..1, an epsilon not
 /// above 0, and for decays, rates or ratios below 0.
 ///
+/// `exclude_from_weight_decay` goes by a weight's name here, `kernel`, and not by its path, as in Keras.
+///
 /// Keras: `Muon` (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks";
 /// Liu et al., 2025, "Muon is scalable for LLM training"). `exclude_layers` are regular expressions
 /// there, and texts here.
@@ -189,11 +191,12 @@ impl Optimizer for Muon {
     settings_access!("Muon");
 
     fn weight_decay(&self, weight: &Weight) -> Option<f64> {
-        if self.takes_adam(weight) {
+        let decay = if self.takes_adam(weight) {
             self.adam_weight_decay
         } else {
             self.settings.weight_decay
-        }
+        };
+        decay.filter(|_| !self.settings.excludes(weight.name()))
     }
 
     fn slots(&self, weight: &Weight) -> Vec<Slot> {

@@ -178,7 +178,6 @@ impl Optimization {
     /// The fraction of itself that a weight loses in a step of this learning rate.
     fn decay_of(&self, weight: &Weight, learning_rate: f64) -> Option<f64> {
         let decay = self.rule.weight_decay(weight);
-        let decay = decay.filter(|_| !self.rule.settings().excludes(weight.name()));
         decay.map(|decay| decay * learning_rate)
     }
 
@@ -198,17 +197,48 @@ impl Optimization {
 
     /// All tensors that are kept, in order.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &Var> {
-        let kept = self.kept.iter().flatten();
-        kept.flat_map(|kept| {
-            kept.slots
-                .iter()
-                .chain(&kept.average)
-                .chain(&kept.gradients)
+        self.kept.iter().flatten().flat_map(Kept::variables)
+    }
+
+    /// Copies of what is kept of every weight, to go back to.
+    pub(crate) fn copies(&self) -> Result<Vec<Option<Vec<Tensor>>>> {
+        let copy = |variable: &Var| Ok(variable.as_detached_tensor().force_contiguous()?);
+        let kept = self.kept.iter().map(Option::as_ref);
+        kept.map(|kept| {
+            kept.map(|kept| kept.variables().map(copy).collect())
+                .transpose()
         })
+        .collect()
+    }
+
+    /// Goes back to copies. What has been made since then begins anew, by the values that the
+    /// weights have now.
+    pub(crate) fn restore<'a>(
+        &mut self,
+        copies: &[Option<Vec<Tensor>>],
+        weights: impl IntoIterator<Item = &'a Weight>,
+    ) -> Result<()> {
+        for (index, kept) in self.kept.iter_mut().enumerate() {
+            match (&*kept, copies.get(index).and_then(Option::as_ref)) {
+                (Some(kept), Some(copies)) => {
+                    for (variable, copy) in kept.variables().zip(copies) {
+                        variable.set(copy)?;
+                    }
+                }
+                _ => *kept = None,
+            }
+        }
+        self.prepare(weights)
     }
 }
 
 impl Kept {
+    /// All tensors that are kept of the weight, in order.
+    fn variables(&self) -> impl Iterator<Item = &Var> {
+        let others = self.average.iter().chain(&self.gradients);
+        self.slots.iter().chain(others)
+    }
+
     fn new(rule: &dyn Optimizer, weight: &Weight) -> Result<Self> {
         let value = weight.value();
         let variable = |shape: &[usize], number: f64| -> Result<Var> {
@@ -221,11 +251,15 @@ impl Kept {
             variable(shape, slot.initial)
         });
         let settings = rule.settings();
-        let zeros = |wanted: bool| wanted.then(|| variable(value.dims(), 0.0)).transpose();
+        // A weight may be trained from a later step on: its average begins with its own value.
+        let copy = || -> Result<Var> { Ok(Var::from_tensor(&weight.copy()?)?) };
+        let average = settings.use_ema.then(copy);
+        let accumulates = settings.gradient_accumulation_steps.is_some();
+        let gradients = accumulates.then(|| variable(value.dims(), 0.0));
         Ok(Self {
             slots: slots.collect::<Result<_>>()?,
-            average: zeros(settings.use_ema)?,
-            gradients: zeros(settings.gradient_accumulation_steps.is_some())?,
+            average: average.transpose()?,
+            gradients: gradients.transpose()?,
         })
     }
 }

@@ -5,6 +5,80 @@ use super::{
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// The settings that are one value each, for a macro that makes a setter of each.
+macro_rules! shared_settings {
+    ($setters:path) => {
+        $setters! {
+            /// Takes `weight_decay`·learning rate of every weight off it before each update.
+            weight_decay: f64;
+            /// Shortens the gradient of each weight to this length, if it is longer.
+            clipnorm: f64;
+            /// Shortens all gradients together to this length, if it is longer.
+            global_clipnorm: f64;
+            /// Brings every number of a gradient within ± this value.
+            clipvalue: f64;
+            /// Whether a moving average of each weight is kept, which the weights become at the end
+            /// of `fit`.
+            use_ema: bool;
+            /// How slowly the moving average forgets; 0.99 by default.
+            ema_momentum: f64;
+            /// Gives the weights their moving average every so many steps.
+            ema_overwrite_frequency: u64;
+            /// Updates once in so many steps, by the mean of their gradients.
+            gradient_accumulation_steps: u64;
+        }
+    };
+}
+pub(super) use shared_settings;
+
+/// A setter for each argument of an optimizer's rule that is a field.
+macro_rules! argument_setters {
+    ($($(#[$doc:meta])* $name:ident: $value:ty;)+) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $value) -> Self {
+                self.$name = $name.into();
+                self
+            }
+        )+
+    };
+}
+pub(super) use argument_setters;
+
+/// A setter for each of the settings that an optimizer holds in its field `settings`.
+macro_rules! setters_of_settings {
+    ($($(#[$doc:meta])* $name:ident: $value:ty;)+) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $value) -> Self {
+                self.settings = self.settings.$name($name);
+                self
+            }
+        )+
+    };
+}
+pub(super) use setters_of_settings;
+
+/// The setters of [`Settings`] on an optimizer with a field `settings`.
+macro_rules! settings_setters {
+    () => {
+        crate::optimizers::settings::shared_settings!(
+            crate::optimizers::settings::setters_of_settings
+        );
+
+        /// Leaves weights out of the weight decay of which the path, such as `dense/bias`, holds
+        /// one of `names`: `["bias"]`.
+        pub fn exclude_from_weight_decay<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.settings = self.settings.exclude_from_weight_decay(names);
+            self
+        }
+    };
+}
+pub(super) use settings_setters;
+
 /// What every optimizer takes besides the arguments of its rule.
 ///
 /// # Defaults
@@ -67,13 +141,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes `weight_decay`·learning rate of every weight off it before each update.
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.weight_decay = Some(weight_decay);
-        self
-    }
-
-    /// Leaves weights out of the weight decay of which the name holds one of `names`: `["bias"]`.
+    /// Leaves weights out of the weight decay of which the path, such as `dense/bias`, holds one of
+    /// `names`: `["bias"]`.
     pub fn exclude_from_weight_decay<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,
@@ -82,54 +151,13 @@ impl Settings {
         self
     }
 
-    /// Shortens the gradient of each weight to this length, if it is longer.
-    pub fn clipnorm(mut self, length: f64) -> Self {
-        self.clipnorm = Some(length);
-        self
-    }
+    shared_settings!(argument_setters);
 
-    /// Shortens all gradients together to this length, if it is longer.
-    pub fn global_clipnorm(mut self, length: f64) -> Self {
-        self.global_clipnorm = Some(length);
-        self
-    }
-
-    /// Brings every number of a gradient within ±`value`.
-    pub fn clipvalue(mut self, value: f64) -> Self {
-        self.clipvalue = Some(value);
-        self
-    }
-
-    /// Whether a moving average of each weight is kept, which the weights become at the end of
-    /// `fit`.
-    pub fn use_ema(mut self, use_ema: bool) -> Self {
-        self.use_ema = use_ema;
-        self
-    }
-
-    /// How slowly the moving average forgets.
-    pub fn ema_momentum(mut self, momentum: f64) -> Self {
-        self.ema_momentum = momentum;
-        self
-    }
-
-    /// Gives the weights their moving average every so many steps.
-    pub fn ema_overwrite_frequency(mut self, steps: u64) -> Self {
-        self.ema_overwrite_frequency = Some(steps);
-        self
-    }
-
-    /// Updates once in so many steps, by the mean of their gradients.
-    pub fn gradient_accumulation_steps(mut self, steps: u64) -> Self {
-        self.gradient_accumulation_steps = Some(steps);
-        self
-    }
-
-    /// Whether a weight named `name` is left out of the weight decay.
-    pub(super) fn excludes(&self, name: &str) -> bool {
+    /// Whether a weight of this path is left out of the weight decay.
+    pub fn excludes(&self, path: &str) -> bool {
         self.excluded
             .iter()
-            .any(|part| name.contains(part.as_str()))
+            .any(|part| path.contains(part.as_str()))
     }
 
     /// Whether gradients are changed before the rule gets them.
@@ -203,85 +231,6 @@ pub(super) fn check_above_zero(argument: &str, value: f64, advice: &str) -> Resu
         advice,
     ))
 }
-
-/// The setters of [`Settings`] on an optimizer with a field `settings`.
-macro_rules! settings_setters {
-    () => {
-        /// Takes `weight_decay`·learning rate of every weight off it before each update.
-        pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-            self.settings = self.settings.weight_decay(weight_decay);
-            self
-        }
-
-        /// Leaves weights out of the weight decay of which the name holds one of `names`:
-        /// `["bias"]`.
-        pub fn exclude_from_weight_decay<N: Into<String>>(
-            mut self,
-            names: impl IntoIterator<Item = N>,
-        ) -> Self {
-            self.settings = self.settings.exclude_from_weight_decay(names);
-            self
-        }
-
-        /// Shortens the gradient of each weight to this length, if it is longer.
-        pub fn clipnorm(mut self, length: f64) -> Self {
-            self.settings = self.settings.clipnorm(length);
-            self
-        }
-
-        /// Shortens all gradients together to this length, if it is longer.
-        pub fn global_clipnorm(mut self, length: f64) -> Self {
-            self.settings = self.settings.global_clipnorm(length);
-            self
-        }
-
-        /// Brings every number of a gradient within ±`value`.
-        pub fn clipvalue(mut self, value: f64) -> Self {
-            self.settings = self.settings.clipvalue(value);
-            self
-        }
-
-        /// Whether a moving average of each weight is kept, which the weights become at the end
-        /// of `fit`.
-        pub fn use_ema(mut self, use_ema: bool) -> Self {
-            self.settings = self.settings.use_ema(use_ema);
-            self
-        }
-
-        /// How slowly the moving average forgets; 0.99 by default.
-        pub fn ema_momentum(mut self, momentum: f64) -> Self {
-            self.settings = self.settings.ema_momentum(momentum);
-            self
-        }
-
-        /// Gives the weights their moving average every so many steps.
-        pub fn ema_overwrite_frequency(mut self, steps: u64) -> Self {
-            self.settings = self.settings.ema_overwrite_frequency(steps);
-            self
-        }
-
-        /// Updates once in so many steps, by the mean of their gradients.
-        pub fn gradient_accumulation_steps(mut self, steps: u64) -> Self {
-            self.settings = self.settings.gradient_accumulation_steps(steps);
-            self
-        }
-    };
-}
-pub(super) use settings_setters;
-
-/// A setter for each argument of an optimizer's rule that is a field.
-macro_rules! argument_setters {
-    ($($(#[$doc:meta])* $name:ident: $value:ty;)+) => {
-        $(
-            $(#[$doc])*
-            pub fn $name(mut self, $name: $value) -> Self {
-                self.$name = $name.into();
-                self
-            }
-        )+
-    };
-}
-pub(super) use argument_setters;
 
 /// The two methods of [`Optimizer`](super::Optimizer) for a field `settings`, and its configuration.
 macro_rules! settings_access {

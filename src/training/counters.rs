@@ -1,4 +1,4 @@
-use super::Logs;
+use super::{Logs, step::TestStep};
 use crate::{
     Error, Result,
     losses::spread,
@@ -44,13 +44,22 @@ impl Counters {
     }
 
     /// Counts the loss of a batch of `samples`, which is the sum of all terms, each (numbers to sum
-    /// up, factor).
+    /// up, factor). `Some(false)` where the loss is known not to be finite, `None` where a device
+    /// would have to be waited for.
     pub(crate) fn add_loss<'a>(
         &mut self,
         terms: impl Iterator<Item = &'a (Tensor, f64)>,
         samples: usize,
-    ) -> Result<()> {
-        self.loss.add_terms(terms, samples as f64)
+    ) -> Result<Option<bool>> {
+        let sum = self.loss.add_terms(terms, samples as f64)?;
+        Ok(sum.map(f64::is_finite))
+    }
+
+    /// Counts a batch of an evaluation; `penalties` are those of the weights.
+    pub(crate) fn add_step(&mut self, step: &TestStep, penalties: &[(Tensor, f64)]) -> Result<()> {
+        self.add_loss(step.terms.iter().chain(penalties), step.samples)?;
+        let (weights, mask) = (step.sample_weight.as_ref(), step.mask.as_ref());
+        self.update(&step.y_true, &step.y_pred, weights, mask)
     }
 
     /// Counts the metrics of a batch: all samples alike, or by their weights in a weighted metric,

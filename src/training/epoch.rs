@@ -1,5 +1,6 @@
 use super::{
     History, Logs, feed::Feed, fit::ValidationEpochs, progress::Progress, progress::Verbosity,
+    step::Waits,
 };
 use crate::{Error, Result, Sequential, callbacks::Callback, model::snapshot::Snapshot};
 use std::ops::Range;
@@ -31,6 +32,8 @@ struct Run<'a> {
     history: History,
     /// Whether the next epoch begins with the first batch.
     at_start: bool,
+    /// The batches of the running pass over the data that earlier epochs took.
+    taken: usize,
 }
 
 impl Sequential {
@@ -43,6 +46,7 @@ impl Sequential {
             plan,
             history: History::default(),
             at_start: true,
+            taken: 0,
         };
         self.trained.stop = false;
         self.trained.in_fit = true;
@@ -63,8 +67,12 @@ impl Sequential {
                 break;
             }
         }
-        let compiled = self.compiled("fit")?;
-        compiled.optimizer.finalize(self.weights())?;
+        // A fit without an epoch leaves the weights as they are: they may have been loaded since the
+        // moving averages began.
+        if !run.history.epochs().is_empty() {
+            let compiled = self.compiled("fit")?;
+            compiled.optimizer.finalize(self.weights())?;
+        }
         each(callbacks, |callback| callback.on_train_end(self))
     }
 
@@ -101,10 +109,11 @@ impl Sequential {
             .any(|callback| callback.accepts_not_finite());
         let steps = run.plan.steps_per_epoch.unwrap_or(usize::MAX);
         let mut batch = 0;
-        if run.at_start || run.plan.steps_per_epoch.is_none() {
+        // With steps_per_epoch the data may have ended with the epoch before, but not been asked.
+        if run.at_start || run.plan.steps_per_epoch.is_none() || run.plan.train.at_end()? {
             run.plan.train.restart(self.trained.passes, self)?;
             self.trained.passes += 1;
-            run.at_start = false;
+            (run.at_start, run.taken) = (false, 0);
         }
         while batch < steps {
             if run.plan.train.at_end()? {
@@ -135,6 +144,7 @@ impl Sequential {
             self.check_finite(number, run, &before)?;
             self.check_weights(number, batch, run, &before)?;
         }
+        run.taken += batch;
         if let Some(validation) = &mut run.plan.validation
             && run.plan.validation_epochs.holds(number)
         {
@@ -152,7 +162,7 @@ impl Sequential {
     /// Trains on the next batch, if there is one.
     fn train_next(&mut self, feed: &mut dyn Feed) -> Result<()> {
         match feed.next(self)? {
-            Some(batch) => self.train_step(&batch),
+            Some(batch) => self.train_step(&batch, Waits::Never),
             None => Ok(()),
         }
     }
@@ -174,7 +184,7 @@ impl Sequential {
         let Some(batch) = self.trained.counters.first_not_finite() else {
             return Ok(());
         };
-        let (what, advice) = match run.plan.train.not_finite(batch, self)? {
+        let (what, advice) = match run.plan.train.not_finite(run.taken + batch, self)? {
             Some("x") => (
                 "x holds a number that is not finite",
                 "mend or remove the samples",

@@ -5,6 +5,7 @@ use super::{
     pairs::Pairs,
     progress::Progress,
     progress::Verbosity,
+    step::TestStep,
 };
 use crate::{Data, Error, Result, Sequential, callbacks::Callback, data::check_batch_size};
 
@@ -153,14 +154,11 @@ impl Sequential {
         // The same for every batch, and so for their mean.
         let penalties = chain.weight_penalties()?;
         let mut batch = 0;
-        let mut count = |step: super::step::TestStep| {
+        let mut count = |step: TestStep| {
             each(callbacks, |callback| {
                 callback.on_test_batch_begin(batch, self)
             })?;
-            let terms = step.terms.iter().chain(&penalties);
-            counters.add_loss(terms, step.samples)?;
-            let (weights, mask) = (step.sample_weight.as_ref(), step.mask.as_ref());
-            counters.update(&step.y_true, &step.y_pred, weights, mask)?;
+            counters.add_step(&step, &penalties)?;
             each(callbacks, |callback| {
                 callback.on_test_batch_end(batch, self)
             })?;

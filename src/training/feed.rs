@@ -1,4 +1,4 @@
-use super::{class_weight, class_weight::ClassWeight, pairs::Pairs};
+use super::{class_weight::ClassWeight, pairs::Pairs};
 use crate::{Data, Error, Result, Sequential, data::Rows, seed::Stream};
 use candle_core::Tensor;
 
@@ -254,13 +254,7 @@ impl<S: BatchSource> Streamed<S> {
     /// A batch of the source, if it fits the model.
     fn checked(&self, batch: Batch, model: &Sequential) -> Result<Pairs> {
         let pairs = Pairs::new(model, batch, "fit_batches")?;
-        match &self.class_weight {
-            Some(weights) => {
-                let weights = class_weight::of_samples(weights, pairs.y())?;
-                pairs.weighted(weights)
-            }
-            None => Ok(pairs),
-        }
+        pairs.class_weighted(self.class_weight.as_ref(), model)
     }
 }
 

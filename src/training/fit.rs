@@ -1,6 +1,6 @@
 use super::{
     Batch, BatchSource, History,
-    class_weight::{self, ClassWeight},
+    class_weight::ClassWeight,
     epoch::Plan,
     feed::{Feed, Samples, Streamed},
     pairs::Pairs,
@@ -66,7 +66,7 @@ impl<'a> Fit<'a> {
     }
 
     /// The epoch to begin with, counted from 0, to go on with an earlier training: 3, with 5
-    /// epochs, trains the fourth and the fifth.
+    /// epochs, trains the fourth and the fifth; 5 has nothing left to do, and gives an empty history.
     pub fn initial_epoch(mut self, epoch: usize) -> Self {
         self.initial_epoch = epoch;
         self
@@ -93,9 +93,16 @@ impl<'a> Fit<'a> {
     }
 
     /// How much samples of a class count in the loss, by the class's label: `[(0, 1.0), (1, 5.0)]`;
-    /// 1 for a class that is left out. Targets are labels or one-hot.
-    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
-        self.class_weight = Some(weights.into_iter().collect());
+    /// 1 for a class that is left out.
+    ///
+    /// Targets of the shape of the model's outputs are one-hot, of which the greatest number tells
+    /// the class; all others are labels, which are rounded. Where there is a target for each step
+    /// of a sample, each step has the weight of its class.
+    pub fn class_weight(
+        mut self,
+        weights: impl IntoIterator<Item = (impl Into<i64>, f64)>,
+    ) -> Self {
+        self.class_weight = Some(ClassWeight::new(weights));
         self
     }
 
@@ -191,14 +198,14 @@ impl<'a> Fit<'a> {
             let advice = "1 is Keras's default";
             return Err(Error::argument("epochs", "at least 1", 0, advice));
         }
-        if self.initial_epoch >= epochs {
+        if self.initial_epoch > epochs {
             let advice = "epochs is the number of the last one, not how many are added";
-            let expected = format!("an epoch before the last, {epochs}");
+            let expected = format!("at most epochs, {epochs}");
             let got = self.initial_epoch;
             return Err(Error::argument("initial_epoch", expected, got, advice));
         }
         if let Some(weights) = &self.class_weight {
-            class_weight::check(weights)?;
+            weights.check()?;
         }
         match self.validation_split {
             Some(split) if !(split > 0.0 && split < 1.0) => {
@@ -276,10 +283,7 @@ impl<'a> Fit<'a> {
             }
             None => None,
         };
-        if let Some(weights) = &self.class_weight {
-            let weights = class_weight::of_samples(weights, all.y())?;
-            all = all.weighted(weights)?;
-        }
+        let all = all.class_weighted(self.class_weight.as_ref(), model)?;
         Ok((all.resident(device)?, held_back))
     }
 }
@@ -306,7 +310,8 @@ impl Sequential {
     /// # Errors
     /// When the model is not built or compiled, the data do not fit it or each other, an option is
     /// out of range, a callback fails, or a number is not finite: training stops at that batch and
-    /// the model keeps the weights from before the epoch.
+    /// the model goes back to the weights and the optimizer's state from before the epoch. A learning
+    /// rate that a callback changed stays.
     pub fn fit(
         &mut self,
         x: impl Into<Data>,

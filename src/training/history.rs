@@ -45,8 +45,17 @@ impl Logs {
         self.insert_values(name, vec![value]);
     }
 
-    /// The same for several numbers, of which the mean is shown.
-    pub(crate) fn insert_values(&mut self, name: impl Into<String>, values: Vec<f64>) {
+    /// The same for a metric of several numbers, one for each class for example: their mean is what
+    /// is shown and goes into the history, and [`values`](Self::values) has them all.
+    ///
+    /// ```
+    /// use candle_keras::prelude::*;
+    /// let mut logs = Logs::default();
+    /// logs.insert_values("recall", vec![0.5, 1.0]);
+    /// assert_eq!(logs["recall"], 0.75);
+    /// assert_eq!(logs.values("recall"), Some(&[0.5, 1.0][..]));
+    /// ```
+    pub fn insert_values(&mut self, name: impl Into<String>, values: Vec<f64>) {
         let log = Log {
             name: name.into(),
             value: values.iter().sum::<f64>() / values.len() as f64,

@@ -1,4 +1,4 @@
-use super::{Batch, Logs, class_weight, class_weight::ClassWeight, pairs::Pairs};
+use super::{Batch, Logs, class_weight::ClassWeight, pairs::Pairs, step::Waits};
 use crate::{Data, Error, Result, Sequential, model::chain::Head};
 use candle_core::Tensor;
 
@@ -21,9 +21,13 @@ impl OnBatch {
         self
     }
 
-    /// How much samples of a class count in the loss, by the class's label.
-    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
-        self.class_weight = Some(weights.into_iter().collect());
+    /// How much samples of a class count in the loss, by the class's label, as
+    /// [`Fit::class_weight`](crate::Fit::class_weight).
+    pub fn class_weight(
+        mut self,
+        weights: impl IntoIterator<Item = (impl Into<i64>, f64)>,
+    ) -> Self {
+        self.class_weight = Some(ClassWeight::new(weights));
         self
     }
 
@@ -31,20 +35,15 @@ impl OnBatch {
         let mut batch = Batch::new(x, y);
         batch.sample_weight = self.sample_weight;
         let pairs = Pairs::new(model, batch, method)?;
-        match &self.class_weight {
-            Some(weights) => {
-                class_weight::check(weights)?;
-                let weights = class_weight::of_samples(weights, pairs.y())?;
-                pairs.weighted(weights)
-            }
-            None => Ok(pairs),
+        if let Some(weights) = &self.class_weight {
+            weights.check()?;
         }
+        pairs.class_weighted(self.class_weight.as_ref(), model)
     }
 }
 
 impl Sequential {
-    /// Trains one step on a batch. The loss and metrics that it gives are over all batches since
-    /// [`reset_metrics`](Self::reset_metrics), as in Keras.
+    /// Trains one step on a batch, and gives the loss and metrics of this batch alone, as Keras does.
     ///
     /// ```
     /// use candle_keras::prelude::*;
@@ -53,13 +52,13 @@ impl Sequential {
     /// # let mut model = Sequential::new().add(Input::new(1)).add(Dense::new(1)).build(&Device::Cpu)?;
     /// # model.compile(Sgd::new(0.1), MeanSquaredError::new(), ())?;
     /// let first = model.train_on_batch(&x, &x)?["loss"];
-    /// model.reset_metrics()?;
     /// assert!(model.train_on_batch(&x, &x)?["loss"] < first);
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// As for [`fit`](Self::fit). Where the loss is not finite, the weights stay as they are.
+    /// As for [`fit`](Self::fit). Where the loss is not finite, the optimizer takes no step; moving
+    /// means may have seen the batch.
     pub fn train_on_batch(&mut self, x: impl Into<Data>, y: impl Into<Data>) -> Result<Logs> {
         self.train_on_batch_with(x, y, OnBatch::new())
     }
@@ -78,12 +77,12 @@ impl Sequential {
         self.outside_fit(method)?;
         let pairs = options.pairs(self, x.into(), y.into(), method)?;
         let batch = pairs.gather(pairs.all(), self.built(method)?)?;
-        self.train_step(&batch)?;
+        self.reset_metrics()?;
+        self.train_step(&batch, Waits::ForLoss)?;
         let logs = self.running_logs()?;
         if self.trained.counters.first_not_finite().is_none() {
             return Ok(logs);
         }
-        self.reset_metrics()?;
         let advice = match batch.not_finite()? {
             Some(_) => "mend or remove the samples that are not finite",
             None => "try a smaller learning rate, or scale the inputs",
@@ -96,8 +95,7 @@ impl Sequential {
         ))
     }
 
-    /// The loss and metrics of a batch, over all batches since
-    /// [`reset_metrics`](Self::reset_metrics).
+    /// The loss and metrics of this batch alone, as Keras gives them.
     ///
     /// # Errors
     /// As for [`evaluate`](Self::evaluate).
@@ -121,10 +119,9 @@ impl Sequential {
         let chain = self.built(method)?;
         let step = self.test_step(&pairs.gather(pairs.all(), chain)?)?;
         let penalties = chain.weight_penalties()?;
+        self.reset_metrics()?;
         let counters = &mut self.trained.counters;
-        counters.add_loss(step.terms.iter().chain(&penalties), step.samples)?;
-        let (weights, mask) = (step.sample_weight.as_ref(), step.mask.as_ref());
-        counters.update(&step.y_true, &step.y_pred, weights, mask)?;
+        counters.add_step(&step, &penalties)?;
         counters.logs()
     }
 
@@ -142,7 +139,8 @@ impl Sequential {
         chain.forward(&x.gather(rows, chain.dtype, &chain.device)?, Head::Whole)
     }
 
-    /// Begins to count the loss and the metrics of `train_on_batch` and `test_on_batch` anew.
+    /// Begins to count the loss and the metrics of [`running_logs`](Self::running_logs) anew. Every
+    /// epoch does so, and every `train_on_batch` and `test_on_batch`.
     ///
     /// # Errors
     /// When the model is not compiled.

@@ -1,4 +1,4 @@
-use super::{Batch, feed::Ready};
+use super::{Batch, class_weight::ClassWeight, feed::Ready};
 use crate::{
     Data, Error, Result, Sequential, data::Rows, error::of_samples, model::Compiled,
     model::chain::Chain,
@@ -68,20 +68,24 @@ impl Pairs {
         }
     }
 
-    pub(crate) fn y(&self) -> &Data {
-        &self.y
-    }
-
-    /// The same with other weights.
-    pub(crate) fn weighted(self, sample_weight: Data) -> Result<Self> {
+    /// The same, each sample with the weight of its class, where classes have weights.
+    pub(crate) fn class_weighted(
+        self,
+        weights: Option<&ClassWeight>,
+        model: &Sequential,
+    ) -> Result<Self> {
+        let Some(weights) = weights else {
+            return Ok(self);
+        };
         if self.sample_weight.is_some() {
             let advice = "multiply the samples' weights by those of their classes";
             let got = "both";
             let expected = "class_weight or sample_weight";
             return Err(Error::argument("class_weight", expected, got, advice));
         }
+        let weights = weights.of_samples(&self.y, model.output_shape())?;
         Ok(Self {
-            sample_weight: Some(sample_weight),
+            sample_weight: Some(weights),
             ..self
         })
     }

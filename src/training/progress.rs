@@ -1,10 +1,10 @@
 //! What is shown while a model trains: Keras's bar in a terminal, lines of plain text elsewhere.
 
 use super::Logs;
-use crate::{Error, Result};
+use crate::{Error, Result, printing::say, python};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -107,7 +107,11 @@ impl Progress {
             Some(steps) => step * steps.saturating_sub(self.done) as u32,
             None => self.started.elapsed(),
         };
-        let text = format!("{} {}", clock(time), numbers(step, &logs()?));
+        let text = format!(
+            "{} {}",
+            clock(time),
+            numbers(step, &logs()?, self.verbosity)
+        );
         bar.set_position(self.done as u64);
         bar.set_message(text);
         Ok(())
@@ -121,14 +125,15 @@ impl Progress {
             Some(bar) => {
                 bar.set_length(self.done as u64);
                 bar.set_position(self.done as u64);
-                let text = format!("{} {}", clock(elapsed), numbers(step, logs));
+                let numbers = numbers(step, logs, self.verbosity);
+                let text = format!("{} {numbers}", clock(elapsed));
                 bar.finish_with_message(text);
             }
             None if self.verbosity == Verbosity::Silent => {}
             None => say(&format!(
                 "{steps}/{steps} - {} - {}",
                 clock(elapsed),
-                numbers(step, logs),
+                numbers(step, logs, self.verbosity),
                 steps = self.done,
             )),
         }
@@ -153,29 +158,25 @@ fn bar(steps: Option<usize>, target: ProgressDrawTarget) -> ProgressBar {
 }
 
 /// `4ms/step - accuracy: 0.8123 - loss: 0.6012`.
-fn numbers(step: Duration, logs: &Logs) -> String {
+fn numbers(step: Duration, logs: &Logs, verbosity: Verbosity) -> String {
     let mut text = format!("{}/step", short(step));
     for (name, value) in logs.iter() {
-        text.push_str(&format!(" - {name}: {}", number(value)));
+        text.push_str(&format!(" - {name}: {}", number(value, verbosity)));
     }
     text
 }
 
-/// Four decimals, or an exponent for what is too small for them, as Keras prints numbers.
-fn number(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_string();
+/// Four decimals, or an exponent for what is too small for them, as Keras prints numbers: in its
+/// line for an epoch, unlike in its bar, what is below 0 is too small.
+fn number(value: f64, verbosity: Verbosity) -> String {
+    let size = match verbosity {
+        Verbosity::Line => value,
+        Verbosity::Bar | Verbosity::Silent => value.abs(),
+    };
+    if size > 1e-3 {
+        return python::fixed(value, 4);
     }
-    if value.abs() > 1e-3 {
-        return format!("{value:.4}");
-    }
-    // Python writes 1.0000e-04 where Rust writes 1.0000e-4, and 0.0000e+00 where it writes 0.0000e0.
-    let text = format!("{value:.4e}");
-    match text.split_once('e') {
-        Some((digits, "0")) => format!("{digits}e+00"),
-        Some((digits, exponent)) => format!("{digits}e-{:0>2}", exponent.trim_start_matches('-')),
-        None => text,
-    }
+    python::scientific(value, 4)
 }
 
 /// A step's time: `3s`, `4ms`, `52us`.
@@ -203,11 +204,6 @@ fn clock(time: Duration) -> String {
     }
 }
 
-/// A line on standard output. A reader that went away (`| head`) is no reason to stop training.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,11 +211,20 @@ mod tests {
 
     #[test]
     fn numbers_and_times_read_as_in_keras() {
-        assert_eq!(number(0.97123), "0.9712");
-        assert_eq!(number(0.00012345), "1.2345e-04");
-        assert_eq!(number(-2.5), "-2.5000");
-        assert_eq!(number(0.0), "0.0000e+00");
-        assert_eq!(number(f64::NAN), "nan");
+        // Keras 3.15.1's Progbar, with verbose 1 and 2.
+        for (value, bar, line) in [
+            (0.97123, "0.9712", "0.9712"),
+            (0.00012345, "1.2345e-04", "1.2345e-04"),
+            (-2.5, "-2.5000", "-2.5000e+00"),
+            (12345.678, "12345.6780", "12345.6780"),
+            (0.0, "0.0000e+00", "0.0000e+00"),
+            (f64::NAN, "nan", "nan"),
+            (f64::INFINITY, "inf", "inf"),
+            (f64::NEG_INFINITY, "-inf", "-inf"),
+        ] {
+            assert_eq!(number(value, Verbosity::Bar), bar);
+            assert_eq!(number(value, Verbosity::Line), line);
+        }
         assert_eq!(short(Duration::from_micros(493)), "493us");
         assert_eq!(short(Duration::from_millis(52)), "52ms");
         assert_eq!(short(Duration::from_millis(2100)), "2s");

@@ -10,10 +10,19 @@ use crate::{
 };
 use candle_core::Tensor;
 
+/// Whether a step waits for its loss on a device, to leave the weights alone where it is not finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Waits {
+    /// The step looks only where there is nothing to wait for: on the CPU.
+    Never,
+    /// Of a step that is counted by itself.
+    ForLoss,
+}
+
 impl Sequential {
-    /// Forward, loss, counting, backward, update. Where a loss that is not finite can be seen
-    /// without waiting, the weights stay as they are.
-    pub(crate) fn train_step(&mut self, batch: &Ready) -> Result<()> {
+    /// Forward, loss, counting, backward, update. Where this batch's loss is seen not to be finite,
+    /// there is no update.
+    pub(crate) fn train_step(&mut self, batch: &Ready, waits: Waits) -> Result<()> {
         let chain = self
             .chain
             .as_ref()
@@ -25,13 +34,16 @@ impl Sequential {
         self.trained.steps += 1;
         let step = Step::new(chain, compiled, batch, self.trained.steps, Updates::Taken)?;
         let counters = &mut self.trained.counters;
-        counters.add_loss(step.terms.iter(), batch.samples())?;
+        let mut finite = counters.add_loss(step.terms.iter(), batch.samples())?;
         if counters.reads_outputs() {
             let y_pred = step.outputs(chain)?;
             let (weights, mask) = (batch.sample_weight.as_ref(), step.mask.as_ref());
             counters.update(&step.y_true, &y_pred, weights, mask)?;
         }
-        if counters.first_not_finite().is_some() {
+        if finite.is_none() && waits == Waits::ForLoss {
+            finite = Some(counters.loss()?.is_finite());
+        }
+        if finite == Some(false) {
             return Ok(());
         }
         let gradients = step.gradients(chain)?;

@@ -4,7 +4,7 @@ use super::load;
 use candle_keras::{
     callbacks::{
         CSVLogger, Callback, EarlyStopping, LambdaCallback, LearningRateScheduler, Mode,
-        ModelCheckpoint, ReduceLROnPlateau, SaveFreq,
+        ModelCheckpoint, ReduceLROnPlateau, SaveFreq, TerminateOnNaN,
     },
     losses, metrics,
     prelude::*,
@@ -20,7 +20,50 @@ struct File {
     learning_rate_scheduler: Vec<Scheduler>,
     model_checkpoint: Vec<Checkpoint>,
     csv_logger: Vec<Csv>,
+    terminate_on_nan: Vec<Terminate>,
     order: Vec<Order>,
+}
+
+/// Every callback of the crate, how many cases are Keras's, and what of it is compared.
+pub(crate) fn compared() -> [(&'static str, usize, &'static str); 7] {
+    let file: File = load("callbacks");
+    [
+        (
+            "CSVLogger",
+            file.csv_logger.len(),
+            "the file's bytes, for the same logs",
+        ),
+        (
+            "EarlyStopping",
+            file.early_stopping.len(),
+            "the epochs that run, and the epoch of the weights at the end",
+        ),
+        (
+            "LambdaCallback",
+            file.order.len(),
+            "the methods called by fit, evaluate and predict, in order, with the names in the logs",
+        ),
+        (
+            "LearningRateScheduler",
+            file.learning_rate_scheduler.len(),
+            "the rates that it is given and those in the logs",
+        ),
+        (
+            "ModelCheckpoint",
+            file.model_checkpoint.len(),
+            "after which epoch or batch a file is saved, and its name",
+        ),
+        (
+            "ReduceLROnPlateau",
+            file.reduce_lr_on_plateau.len(),
+            "the rate of each epoch",
+        ),
+        (
+            "TerminateOnNaN",
+            file.terminate_on_nan.len(),
+            "the batches and epochs until it ends the training, or its error",
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -80,6 +123,18 @@ struct Csv {
     before: Option<String>,
     epochs: Vec<BTreeMap<String, Value>>,
     content: String,
+}
+
+#[derive(Deserialize)]
+struct Terminate {
+    name: String,
+    arguments: Map<String, Value>,
+    /// What the sample of `batch` is in place of 1.
+    value: String,
+    batch: Option<usize>,
+    batches: usize,
+    epochs: Option<usize>,
+    raises: bool,
 }
 
 #[derive(Deserialize)]
@@ -309,9 +364,6 @@ fn checkpoints_are_saved_when_and_under_the_names_that_keras_saves_them() {
 #[test]
 fn a_csv_log_is_keras_s_to_the_byte() {
     for case in load::<File>("callbacks").csv_logger {
-        if case.name == "vector" {
-            continue; // logs hold the mean of several numbers: docs/parity.md
-        }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("log.csv");
         if let Some(before) = &case.before {
@@ -343,11 +395,68 @@ fn log_by_hand(mut logger: CSVLogger, epochs: &[BTreeMap<String, Value>]) {
     for (epoch, values) in epochs.iter().enumerate() {
         logger.on_epoch_begin(epoch, &mut model).unwrap();
         let mut logs = Logs::default();
-        let values = values.iter();
-        values.for_each(|(name, value)| logs.insert(name, value.as_f64().unwrap()));
+        for (name, value) in values {
+            let numbers = match value {
+                Value::Array(values) => values.iter().map(|value| value.as_f64()).collect(),
+                value => value.as_f64().map(|value| vec![value]),
+            };
+            logs.insert_values(name, numbers.unwrap());
+        }
         logger.on_epoch_end(epoch, &mut logs, &mut model).unwrap();
     }
     logger.on_train_end(&mut model).unwrap();
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_training_as_in_keras() {
+    for case in load::<File>("callbacks").terminate_on_nan {
+        let mut x = [1f32; 4];
+        if let Some(batch) = case.batch {
+            x[batch] = case.value.parse().unwrap();
+        }
+        let x = Tensor::from_slice(&x, (4, 1), &Device::Cpu).unwrap();
+        let model = Sequential::new().add(Input::new(1)).add(Dense::new(1));
+        let mut model = model.build(&Device::Cpu).unwrap();
+        model
+            .compile(Sgd::new(0.01), MeanSquaredError::new(), ())
+            .unwrap();
+        let raises = case.arguments.get("raise_error") == Some(&Value::Bool(true));
+        let mut batches = 0;
+        let counter = LambdaCallback::new().on_train_batch_end(|_, _| {
+            batches += 1;
+            Ok(())
+        });
+        let options = Fit::new().batch_size(1).epochs(3).shuffle(false).verbose(0);
+        let options = options.callback(TerminateOnNaN::new().raise_error(raises));
+        let y = x.ones_like().unwrap();
+        let history = model.fit(&x, &y, options.callback(counter));
+        assert_eq!(history.is_err(), case.raises, "{}", case.name);
+        let epochs = history.ok().map(|history| history.epochs().len());
+        assert_eq!(
+            (batches, epochs),
+            (case.batches, case.epochs),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn every_callback_is_compared_with_keras() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/callbacks");
+    let sources = std::fs::read_dir(folder).unwrap();
+    let mut classes = Vec::new();
+    for source in sources {
+        let text = std::fs::read_to_string(source.unwrap().path()).unwrap();
+        let lines = text.lines().map(str::trim_start);
+        let implemented = lines.filter_map(|line| line.strip_prefix("impl Callback for "));
+        let class = |rest: &str| rest.split(['<', ' ']).next().unwrap().to_string();
+        classes.extend(implemented.map(class));
+    }
+    classes.sort();
+    let compared = compared();
+    assert_eq!(classes, compared.map(|(class, _, _)| class));
+    assert!(compared.iter().all(|(_, cases, _)| *cases > 0));
 }
 
 #[test]

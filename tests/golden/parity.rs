@@ -63,11 +63,7 @@ fn table(report: &Report) -> String {
     let mut kind_before = "";
     for ((kind, class_name), compared) in &report.greatest {
         if *kind != kind_before {
-            let title = match *kind {
-                "loss" => "Losses".to_string(),
-                kind => format!("{}{}s", kind[..1].to_uppercase(), &kind[1..]),
-            };
-            write!(text, "\n## {title}\n\n").unwrap();
+            write!(text, "\n## {}\n\n", title(kind)).unwrap();
             text.push_str(
                 "| | numbers compared | greatest difference | allowed | |\n|-|-:|-:|-:|-|\n",
             );
@@ -89,15 +85,61 @@ fn table(report: &Report) -> String {
     text
 }
 
+/// The callbacks, of which behaviour is compared rather than numbers.
+fn callbacks_table() -> String {
+    let mut text = "\n## Callbacks\n\n| | cases | compared |\n|-|-:|-|\n".to_string();
+    for (class_name, cases, what) in callbacks::compared() {
+        writeln!(text, "| {class_name} | {cases} | {what} |").unwrap();
+    }
+    text
+}
+
+/// A file of the repository.
+fn read(path: &str) -> String {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    std::fs::read_to_string(format!("{folder}/{path}")).unwrap()
+}
+
 #[test]
 #[ignore = "writes docs/parity.md"]
 fn parity() {
-    let folder = env!("CARGO_MANIFEST_DIR");
-    let read = |file: &str| std::fs::read_to_string(format!("{folder}/tests/golden/{file}"));
     let (head, departures) = (
-        read("parity_head.md").unwrap(),
-        read("departures.md").unwrap(),
+        read("tests/golden/parity_head.md"),
+        read("tests/golden/departures.md"),
     );
-    let text = format!("{head}{}\n{departures}", table(&report()));
+    let tables = format!("{}{}", table(&report()), callbacks_table());
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let text = format!("{head}{tables}\n{departures}");
     std::fs::write(format!("{folder}/docs/parity.md"), text).unwrap();
+}
+
+#[test]
+fn the_page_of_parity_is_that_of_now() {
+    let advice = "write docs/parity.md anew: \
+                  cargo test --release --test golden -- --ignored parity";
+    let page = read("docs/parity.md");
+    let (head, departures) = (
+        read("tests/golden/parity_head.md"),
+        read("tests/golden/departures.md"),
+    );
+    assert!(page.starts_with(&head), "{advice}");
+    assert!(page.ends_with(&departures), "{advice}");
+    assert!(page.contains(&callbacks_table()), "{advice}");
+    for (kind, classes) in candle_keras::catalogue() {
+        let after = page.split_once(&format!("\n## {}\n", title(kind)));
+        let (_, section) = after.unwrap_or_else(|| panic!("no {kind}: {advice}"));
+        let section = section.split("\n## ").next().unwrap();
+        for class_name in classes {
+            let row = format!("\n| {class_name} | ");
+            assert!(section.contains(&row), "{kind} {class_name}: {advice}");
+        }
+    }
+}
+
+/// The heading of a kind of classes.
+fn title(kind: &str) -> String {
+    match kind {
+        "loss" => "Losses".to_string(),
+        kind => format!("{}{}s", kind[..1].to_uppercase(), &kind[1..]),
+    }
 }

@@ -150,7 +150,8 @@ impl Program {
             options = options.validation_split(given.validation_split);
         }
         if let Some(weights) = &given.class_weight {
-            let weight = |(class, weight): (&String, &f64)| (class.parse().unwrap(), *weight);
+            let weight =
+                |(class, weight): (&String, &f64)| (class.parse::<i64>().unwrap(), *weight);
             options = options.class_weight(weights.iter().map(weight));
         }
         if let Some(steps) = given.steps_per_epoch {

@@ -16,6 +16,10 @@ unless `arguments` say otherwise) after each epoch, null for NaN.
     logs of a batch are those of its epoch.
 `csv_logger`: [{`name`, `arguments`, `before` (what the file holds, or null), `epochs`: [logs],
     `content`}]: the exact text of the file, a float64 in Python's shortest form.
+`terminate_on_nan`: [{`name`, `arguments`, `value`, `batch`, `batches`, `epochs`, `raises`}]: of a
+    fit of 3 epochs, each of 4 batches of a sample 1 with the target 0, where the sample of one
+    `batch` is `value` ("nan", "inf"): how many batches ended and how many epochs are in the history
+    (null where it raises).
 `order`: [{`name`, `calls`: [[hook, number or null, [keys of logs]]]}]: what a callback sees, in
     this order, of fit (2 epochs, 5 samples in batches of 2, 3 to validate), evaluate and predict.
 """
@@ -277,6 +281,52 @@ def csv_logger():
     ]
 
 
+# ---- TerminateOnNaN -----------------------------------------------------------------------------
+
+
+class BatchCounter(keras.callbacks.Callback):
+    """Counts the batches that ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+
+
+def terminate_case(name, value, batch, **arguments):
+    x = f32([[1], [1], [1], [1]])
+    if batch is not None:
+        x[batch] = float(value)
+    model, counter = small_model(0.01), BatchCounter()
+    callbacks = [keras.callbacks.TerminateOnNaN(**arguments), counter]
+    try:
+        history = model.fit(x, 0 * f32([[1]] * 4), 1, 3, 0, callbacks, shuffle=False)
+    except RuntimeError:
+        history = None
+    return {
+        "name": name,
+        "arguments": arguments,
+        "value": value,
+        "batch": batch,
+        "batches": counter.count,
+        "epochs": None if history is None else len(history.epoch),
+        "raises": history is None,
+    }
+
+
+def terminate_on_nan():
+    return [
+        terminate_case("none", "nan", None),
+        terminate_case("first", "nan", 0),
+        terminate_case("nan", "nan", 1),
+        terminate_case("infinite", "inf", 2),
+        terminate_case("last", "nan", 3),
+        terminate_case("raises", "nan", 1, raise_error=True),
+    ]
+
+
 # ---- order --------------------------------------------------------------------------------------
 
 
@@ -329,5 +379,6 @@ def content():
             "learning_rate_scheduler": learning_rate_scheduler(),
             "model_checkpoint": model_checkpoint(),
             "csv_logger": csv_logger(),
+            "terminate_on_nan": terminate_on_nan(),
             "order": order(),
         }

@@ -1,7 +1,7 @@
 //! Numbers as Python writes them, for files and messages that are Keras's.
 
 /// As `repr`: `0.1`, `1e-05`, `nan`.
-pub(super) fn repr(value: f64) -> String {
+pub(crate) fn repr(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_string();
     }
@@ -9,7 +9,7 @@ pub(super) fn repr(value: f64) -> String {
 }
 
 /// As the format `.{precision}f`.
-pub(super) fn fixed(value: f64, precision: usize) -> String {
+pub(crate) fn fixed(value: f64, precision: usize) -> String {
     if value.is_nan() {
         return "nan".to_string();
     }
@@ -17,7 +17,7 @@ pub(super) fn fixed(value: f64, precision: usize) -> String {
 }
 
 /// As the format `.{precision}e`.
-pub(super) fn scientific(value: f64, precision: usize) -> String {
+pub(crate) fn scientific(value: f64, precision: usize) -> String {
     if value.is_nan() {
         return "nan".to_string();
     }
