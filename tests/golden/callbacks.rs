@@ -501,13 +501,13 @@ fn callbacks_are_called_in_the_order_of_keras() {
         match case.name.as_str() {
             "fit" => {
                 let options = Fit::new().batch_size(2).epochs(2).verbose(0);
-                let options = options.validation_data(&part(3), &part(3));
+                let options = options.validation_data(part(3), part(3));
                 model.fit(&x, &x, options.callback(recorder)).map(drop)
             }
             "fit_without_validation" => {
                 let options = Fit::new().batch_size(2).epochs(1).verbose(0);
                 model
-                    .fit(&part(2), &part(2), options.callback(recorder))
+                    .fit(part(2), part(2), options.callback(recorder))
                     .map(drop)
             }
             "evaluate" => {
