@@ -233,6 +233,23 @@ fn on_a_gpu_a_number_that_is_not_finite_is_told_with_its_own_step_and_leaves_no_
 }
 
 #[test]
+fn on_a_gpu_a_single_batch_whose_loss_is_not_finite_changes_no_weight() {
+    let Some(gpu) = gpu() else { return };
+    let model = Sequential::new().seed(8).add(Input::new(2));
+    let mut model = model.add(Dense::new(1)).build(&gpu).unwrap();
+    let loss = MeanSquaredError::new();
+    model.compile(Adam::new(0.01), loss, ()).unwrap();
+    let kernel = |model: &Sequential| flat(&model.weight("dense/kernel").unwrap());
+    let before = kernel(&model);
+    let bad = Tensor::new(&[[1f32, f32::NAN]], &Device::Cpu).unwrap();
+    let y = numbers(&[1, 1], "y");
+    assert!(model.train_on_batch(&bad, &y).is_err());
+    assert_eq!(kernel(&model), before);
+    model.train_on_batch(numbers(&[1, 2], "x"), &y).unwrap();
+    assert_ne!(kernel(&model), before);
+}
+
+#[test]
 fn a_layer_that_candle_differentiates_trains_on_a_gpu_as_on_the_cpu() {
     use candle_keras::layers::{Layer, Pass};
 

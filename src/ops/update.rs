@@ -48,56 +48,34 @@ pub(crate) fn descend_with_momentum(
     );
 }
 
-/// Changes every number of a weight and of its slot in one pass, by `rule`, which gives both anew
-/// from the weight's number, its gradient and the slot's number. `rule` must be
+/// Changes every number of a weight and of its slots in one pass, by `rule`, which gives all anew
+/// from the weight's number, its gradient and the slots' numbers. `rule` must be
 /// `#[inline(always)]`.
-pub(crate) fn with_slot(
+pub(crate) fn with_slots<const N: usize>(
     weight: &mut [f32],
     gradient: &[f32],
-    slot: &mut [f32],
-    rule: impl Fn(f32, f32, f32) -> (f32, f32),
+    slots: [&mut [f32]; N],
+    rule: impl Fn(f32, f32, [f32; N]) -> (f32, [f32; N]),
 ) {
+    let count = slots.iter().fold(weight.len(), |n, slot| n.min(slot.len()));
     vectorized(
         #[inline(always)]
         move || {
-            for ((w, g), a) in weight.iter_mut().zip(gradient).zip(slot) {
-                (*w, *a) = rule(*w, *g, *a);
-            }
-        },
-    );
-}
-
-/// As [`with_slot`], with two slots.
-pub(crate) fn with_two_slots(
-    weight: &mut [f32],
-    gradient: &[f32],
-    [first, second]: [&mut [f32]; 2],
-    rule: impl Fn(f32, f32, [f32; 2]) -> (f32, [f32; 2]),
-) {
-    vectorized(
-        #[inline(always)]
-        move || {
-            let slots = first.iter_mut().zip(second);
-            for ((w, g), (a, b)) in weight.iter_mut().zip(gradient).zip(slots) {
-                (*w, [*a, *b]) = rule(*w, *g, [*a, *b]);
-            }
-        },
-    );
-}
-
-/// As [`with_slot`], with three slots.
-pub(crate) fn with_three_slots(
-    weight: &mut [f32],
-    gradient: &[f32],
-    [first, second, third]: [&mut [f32]; 3],
-    rule: impl Fn(f32, f32, [f32; 3]) -> (f32, [f32; 3]),
-) {
-    vectorized(
-        #[inline(always)]
-        move || {
-            let slots = first.iter_mut().zip(second).zip(third);
-            for ((w, g), ((a, b), c)) in weight.iter_mut().zip(gradient).zip(slots) {
-                (*w, [*a, *b, *c]) = rule(*w, *g, [*a, *b, *c]);
+            // All of one length, so that the loop needs no look at the slots' ends.
+            let slots = slots.map(
+                #[inline(always)]
+                |slot| &mut slot[..count],
+            );
+            for (index, (w, g)) in weight[..count].iter_mut().zip(gradient).enumerate() {
+                let old = std::array::from_fn(
+                    #[inline(always)]
+                    |slot| slots[slot][index],
+                );
+                let (new, kept) = rule(*w, *g, old);
+                *w = new;
+                for slot in 0..N {
+                    slots[slot][index] = kept[slot];
+                }
             }
         },
     );

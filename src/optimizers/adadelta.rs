@@ -97,7 +97,7 @@ impl Optimizer for Adadelta {
         let (rho, one_minus_rho) = (self.rho as f32, (1.0 - self.rho) as f32);
         Some(Box::new(move |weight, gradient, slots| {
             if let [gradients, changes] = slots {
-                update::with_two_slots(
+                update::with_slots(
                     weight,
                     gradient,
                     [gradients, changes],

@@ -92,14 +92,14 @@ impl Optimizer for Adagrad {
         let (rate, epsilon) = (step.learning_rate as f32, self.epsilon as f32);
         Some(Box::new(move |weight, gradient, slots| {
             if let [accumulator] = slots {
-                update::with_slot(
+                update::with_slots(
                     weight,
                     gradient,
-                    accumulator,
+                    [accumulator],
                     #[inline(always)]
-                    move |w, g, sum| {
+                    move |w, g, [sum]| {
                         let sum = sum + g * g;
-                        (w - rate * g / (sum + epsilon).sqrt(), sum)
+                        (w - rate * g / (sum + epsilon).sqrt(), [sum])
                     },
                 );
             }

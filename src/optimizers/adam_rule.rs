@@ -80,7 +80,7 @@ impl AdamRule {
             epsilon,
         } = self.constants(step);
         Box::new(move |weight, gradient, slots| match slots {
-            [m, v] => update::with_two_slots(
+            [m, v] => update::with_slots(
                 weight,
                 gradient,
                 [m, v],
@@ -91,7 +91,7 @@ impl AdamRule {
                     (w - m * alpha / (v.sqrt() + epsilon), [m, v])
                 },
             ),
-            [m, v, greatest] => update::with_three_slots(
+            [m, v, greatest] => update::with_slots(
                 weight,
                 gradient,
                 [m, v, greatest],

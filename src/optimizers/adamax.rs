@@ -104,7 +104,7 @@ impl Optimizer for Adamax {
         let (beta_2, epsilon) = (self.beta_2 as f32, self.epsilon as f32);
         Some(Box::new(move |weight, gradient, slots| {
             if let [m, u] = slots {
-                update::with_two_slots(
+                update::with_slots(
                     weight,
                     gradient,
                     [m, u],

@@ -119,7 +119,7 @@ impl Ftrl {
             l2,
             ..
         } = constants;
-        update::with_two_slots(
+        update::with_slots(
             weight,
             gradient,
             slots,

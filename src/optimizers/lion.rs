@@ -108,17 +108,17 @@ impl Optimizer for Lion {
         let (direction, mean) = (Self::shares(self.beta_1), Self::shares(self.beta_2));
         Some(Box::new(move |weight, gradient, slots| {
             if let [m] = slots {
-                update::with_slot(
+                update::with_slots(
                     weight,
                     gradient,
-                    m,
+                    [m],
                     #[inline(always)]
-                    move |w, g, m| {
+                    move |w, g, [m]| {
                         let mixed = m * direction.0 + g * direction.1;
                         // The sign, which is 0 for 0 and NaN for NaN: signum() of 0 is 1.
                         let sign = f32::from(mixed > 0.0) - f32::from(mixed < 0.0);
                         let sign = if mixed.is_nan() { mixed } else { sign };
-                        (w - rate * sign, m * mean.0 + g * mean.1)
+                        (w - rate * sign, [m * mean.0 + g * mean.1])
                     },
                 );
             }

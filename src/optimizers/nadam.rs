@@ -163,7 +163,7 @@ impl Optimizer for Nadam {
         } = self.constants(step);
         Some(Box::new(move |weight, gradient, slots| {
             if let [m, v] = slots {
-                update::with_two_slots(
+                update::with_slots(
                     weight,
                     gradient,
                     [m, v],

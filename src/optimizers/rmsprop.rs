@@ -128,17 +128,17 @@ impl Optimizer for RMSprop {
         let (mu, epsilon) = (self.momentum as f32, self.epsilon as f32);
         let centered = self.centered;
         Some(Box::new(move |weight, gradient, slots| match slots {
-            [v] => update::with_slot(
+            [v] => update::with_slots(
                 weight,
                 gradient,
-                v,
+                [v],
                 #[inline(always)]
-                move |w, g, v| {
+                move |w, g, [v]| {
                     let v = rho * v + one_minus_rho * (g * g);
-                    (w - rate * g / (v + epsilon).sqrt(), v)
+                    (w - rate * g / (v + epsilon).sqrt(), [v])
                 },
             ),
-            [v, average] if centered => update::with_two_slots(
+            [v, average] if centered => update::with_slots(
                 weight,
                 gradient,
                 [v, average],
@@ -150,7 +150,7 @@ impl Optimizer for RMSprop {
                     (w - rate * g / root, [v, average])
                 },
             ),
-            [v, m] => update::with_two_slots(
+            [v, m] => update::with_slots(
                 weight,
                 gradient,
                 [v, m],
@@ -161,7 +161,7 @@ impl Optimizer for RMSprop {
                     (w - m, [v, m])
                 },
             ),
-            [v, m, average] => update::with_three_slots(
+            [v, m, average] => update::with_slots(
                 weight,
                 gradient,
                 [v, m, average],
