@@ -79,6 +79,7 @@ pub mod optimizers;
 pub mod regularizers;
 mod saving;
 pub mod seed;
+mod shapes;
 mod training;
 pub mod weights;
 

@@ -67,13 +67,16 @@ impl BinaryCrossentropy {
 
     loss_setters!();
 
-    /// Targets as the formula takes them.
-    fn targets(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        formulas::smoothed(
-            formulas::targets(y_true, y_pred)?,
-            self.label_smoothing,
-            0.5,
-        )
+    /// An error for arguments out of range, where outputs have the shape (None, `output_shape`).
+    pub(crate) fn check_arguments(&self, output_shape: &[usize]) -> Result<()> {
+        arguments::smoothing(self.label_smoothing)?;
+        arguments::axes(&self.axes(), output_shape)
+    }
+
+    /// Targets and outputs as the formula takes them.
+    fn pair(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        Ok((formulas::smoothed(y, self.label_smoothing, 0.5)?, p))
     }
 
     fn mean_axis(&self, y_pred: &Tensor) -> Result<usize> {
@@ -99,19 +102,17 @@ impl Loss for BinaryCrossentropy {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        arguments::smoothing(self.label_smoothing)?;
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        self.check_arguments(check_same_shape(y_true, output_shape)?)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = self.targets(y_true, y_pred)?;
+        let (y, p) = self.pair(y_true, y_pred)?;
         let each = if self.from_logits {
-            of_logits(&y, y_pred)?
+            of_logits(&y, &p)?
         } else {
-            of_probabilities(&y, y_pred)?
+            of_probabilities(&y, &p)?
         };
-        Ok(each.mean(self.mean_axis(y_pred)?)?)
+        Ok(each.mean(self.mean_axis(&p)?)?)
     }
 
     fn losses_and_gradient(
@@ -122,15 +123,16 @@ impl Loss for BinaryCrossentropy {
         if !self.from_logits {
             return Ok(None);
         }
-        let y = self.targets(y_true, y_pred)?;
-        let axis = self.mean_axis(y_pred)?;
-        if axis + 1 == y_pred.rank() && ops::in_memory(&[&y, y_pred]) {
-            return fused(&y, y_pred, ops::cross_entropy::binary);
-        }
-        let width = y_pred.dim(axis)?;
-        let probabilities = ActivationFunction::Sigmoid.call(y_pred)?;
-        let gradient = ((probabilities - y)? / width as f64)?;
-        Ok(Some((self.call(y_true, y_pred)?, gradient)))
+        let (y, z) = self.pair(y_true, y_pred)?;
+        let axis = self.mean_axis(&z)?;
+        let (losses, gradient) = if axis + 1 == z.rank() && ops::in_memory(&[&y, &z]) {
+            fused(&y, &z, ops::cross_entropy::binary)?
+        } else {
+            let probabilities = ActivationFunction::Sigmoid.call(&z)?;
+            let gradient = ((probabilities - y)? / z.dim(axis)? as f64)?;
+            (self.call(y_true, y_pred)?, gradient)
+        };
+        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {

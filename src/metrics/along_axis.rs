@@ -141,6 +141,7 @@ impl AlongAxis {
 impl Values for AlongAxis {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
         shapes::same(target, output)?;
+        let output = shapes::compared(target, output);
         self.index(output.len() + 1).map(|_| ())
     }
 

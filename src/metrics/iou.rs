@@ -1,6 +1,6 @@
 use super::base::{Base, default_is_new, metric_access, metric_setters};
 use super::tally::{Batch, Tally, TallyCounter};
-use super::{Counter, Direction, Metric, check_share};
+use super::{Counter, Direction, Metric, check_finite};
 use crate::{Axes, Error, Result, error::batched, losses::EPSILON};
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +65,8 @@ pub struct IoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class other than 0 and 1, a threshold outside 0 to 1, and shapes
-/// that do not fit.
+/// `fit` and `evaluate` fail for a class other than 0 and 1, a threshold that is not finite, and
+/// shapes that do not fit.
 ///
 /// Keras: `BinaryIoU`. As there, targets and weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -262,7 +262,7 @@ impl BinaryIoU {
         self
     }
 
-    /// The least output of class 1.
+    /// The least output of class 1; any finite number, such as 0 for logits.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
         self
@@ -427,7 +427,7 @@ impl Overlap {
     fn check_arguments(&self) -> Result<()> {
         super::check_at_least_one("num_classes", self.num_classes)?;
         if let Kind::Probabilities(threshold) = self.outputs {
-            check_share("threshold", f64::from(threshold))?;
+            check_finite("threshold", f64::from(threshold))?;
         }
         if self.ids.is_empty() {
             let advice = "name the classes that count";

@@ -14,19 +14,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub(super) struct OfLoss<L> {
     loss: L,
-    /// Which shapes fit.
-    fits: fn(&[usize], &[usize]) -> Result<()>,
+    fits: Fits<L>,
 }
 
+/// An error unless shapes of targets and outputs fit, and the loss's arguments are in range.
+type Fits<L> = fn(&L, &[usize], &[usize]) -> Result<()>;
+
 impl<L: Loss> OfLoss<L> {
-    pub(super) fn new(loss: L, fits: fn(&[usize], &[usize]) -> Result<()>) -> Self {
+    pub(super) fn new(loss: L, fits: Fits<L>) -> Self {
         Self { loss, fits }
     }
 }
 
 impl<L: Loss> Values for OfLoss<L> {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
-        (self.fits)(target, output)
+        (self.fits)(&self.loss, target, output)
     }
 
     fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
@@ -69,7 +71,8 @@ macro_rules! mean_of_loss {
             metric_access!($keras, Some(Direction::Down));
 
             fn counter(&self) -> Box<dyn Counter> {
-                Box::new(MeanCounter::new(OfLoss::new($loss, $fits)))
+                let fits = |_: &_, target: &[usize], output: &[usize]| $fits(target, output);
+                Box::new(MeanCounter::new(OfLoss::new($loss, fits)))
             }
 
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
@@ -179,16 +182,45 @@ mean_of_loss! {
     "CategoricalHinge"
 }
 
+fn binary_fits(
+    loss: &losses::BinaryCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    shapes::same(target, output)?;
+    loss.check_arguments(shapes::compared(target, output))
+}
+
+fn one_hot_fits(
+    loss: &losses::CategoricalCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    shapes::one_hot(target, output)?;
+    loss.check_arguments(output)
+}
+
+fn labels_fit(
+    loss: &losses::SparseCategoricalCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    loss.check_arguments(output)?;
+    let axis = loss.axes().resolve(output.len() + 1)?;
+    let axis = axis.first().copied().unwrap_or_default().saturating_sub(1);
+    shapes::labels_along(axis, target, output)
+}
+
 /// A metric with a loss's arguments: its mean.
 macro_rules! mean_of_cross_entropy {
     (
-        $(#[$documentation:meta])* $class:ident, $name:literal, $fits:path, without $unknown:expr;
+        $(#[$documentation:meta])* $class:ident, $name:literal, $fits:ident, without $unknown:expr;
         $($(#[$of_setter:meta])* $setter:ident: $argument:ty;)+
     ) => {
         $(#[$documentation])*
         ///
         /// # Errors
-        /// `fit` and `evaluate` fail for targets of another shape.
+        /// `fit` and `evaluate` fail for targets of another shape, and arguments out of range.
         #[doc = concat!("\nKeras: `", stringify!($class), "`.")]
         #[derive(Debug, Clone, Serialize, Deserialize)]
         pub struct $class {
@@ -238,7 +270,7 @@ macro_rules! mean_of_cross_entropy {
             }
 
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-                $fits(target_shape, output_shape)
+                $fits(&self.loss, target_shape, output_shape)
             }
 
             fn config(&self) -> Option<Config> {
@@ -256,8 +288,8 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
-    BinaryCrossentropy, "binary_crossentropy", shapes::same, without ["reduction", "axis"];
-    /// How far targets are moved towards ½, from 0 to 1.
+    BinaryCrossentropy, "binary_crossentropy", binary_fits, without ["reduction", "axis"];
+    /// How far targets are moved towards ½, from 0 to 1; 0 by default.
     label_smoothing: f64;
 }
 
@@ -266,9 +298,11 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, .., classes).
-    CategoricalCrossentropy, "categorical_crossentropy", shapes::one_hot, without ["reduction"];
-    /// How far targets are moved towards equal shares, from 0 to 1.
+    CategoricalCrossentropy, "categorical_crossentropy", one_hot_fits, without ["reduction"];
+    /// How far targets are moved towards equal shares, from 0 to 1; 0 by default.
     label_smoothing: f64;
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default.
+    axis: i64;
 }
 
 mean_of_cross_entropy! {
@@ -276,8 +310,11 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` (batch, ..) or (batch, .., 1), `y_pred` (batch, .., classes).
-    SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", shapes::labels,
+    SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", labels_fit,
     without ["reduction"];
-    /// The label of targets that do not count.
+    /// The label of targets that do not count; by default all do.
     ignore_class: i64;
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default. Keras on
+    /// TensorFlow takes no other.
+    axis: i64;
 }

@@ -79,7 +79,7 @@ impl Counters {
     /// The numbers so far. Waits for the device.
     pub(crate) fn logs(&mut self) -> Result<Logs> {
         let mut logs = Logs::default();
-        logs.insert("loss", self.loss.result()?);
+        logs.insert("loss", self.loss()?);
         for Counted { name, counter, .. } in &mut self.metrics {
             logs.insert_values(name.as_str(), counter.values()?);
         }
@@ -87,9 +87,10 @@ impl Counters {
         Ok(logs)
     }
 
-    /// The loss so far. Waits for the device.
+    /// The loss so far; NaN before the first batch, as 0 would be taken for a perfect one. Waits
+    /// for the device.
     pub(crate) fn loss(&mut self) -> Result<f64> {
-        self.loss.result()
+        self.loss.result_of_some()
     }
 
     /// The index of the first batch whose loss is not finite, as far as it was read: at once on

@@ -2,7 +2,7 @@ use super::precision::precision;
 use super::recall::recall;
 use super::{Confusion, Counts, Ladder, Summary, View, counter, ratio, shares};
 use crate::metrics::base::{Base, default_is_new, metric_access, metric_setters};
-use crate::metrics::{Counter, Direction, Metric, check_share, tally::Tally};
+use crate::metrics::{Counter, Direction, Metric, check_share, shapes, tally::Tally};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -221,7 +221,7 @@ impl Metric for Auc {
     }
 
     fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-        self.check_arguments(output_shape)?;
+        self.check_arguments(shapes::compared(target_shape, output_shape))?;
         self.confusion().check(target_shape, output_shape)
     }
 }

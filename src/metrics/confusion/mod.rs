@@ -157,6 +157,7 @@ impl<S: Summary> Confusion<S> {
 impl<S: Summary> Tally for Confusion<S> {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
         shapes::same(target, output)?;
+        let output = shapes::compared(target, output);
         let classes = output.last().copied().unwrap_or(1);
         let View {
             top_k,
