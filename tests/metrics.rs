@@ -605,3 +605,87 @@ fn an_argument_out_of_range_is_an_error_that_names_metric_and_argument() {
         assert!(evaluated("BinaryIoU", &arguments).is_ok());
     }
 }
+
+/// Numbers of Keras 3.15.1 on TensorFlow: `metric.update_state(y_true, y_pred)` with these numbers.
+#[test]
+fn correlations_take_several_axes_as_in_keras() {
+    let y_true = [
+        [
+            [0.51f32, 0.95, 0.14, 0.95],
+            [0.31, 0.42, 0.83, 0.41],
+            [0.55, 0.03, 0.75, 0.54],
+        ],
+        [
+            [0.33, 0.79, 0.3, 0.45],
+            [0.13, 0.4, 0.2, 0.26],
+            [0.75, 0.28, 0.49, 0.98],
+        ],
+    ];
+    let y_pred = [
+        [
+            [0.96f32, 0.72, 0.54, 0.28],
+            [0.16, 0.97, 0.52, 0.12],
+            [0.62, 0.78, 0.61, 0.92],
+        ],
+        [
+            [0.04, 0.53, 0.46, 0.06],
+            [0.64, 0.85, 0.59, 0.26],
+            [0.84, 0.51, 0.51, 0.75],
+        ],
+    ];
+    let [y_true, y_pred] = [y_true, y_pred].map(|x| Tensor::new(&x, &Device::Cpu).unwrap());
+    for (class_name, axis, expected) in [
+        ("PearsonCorrelation", json!([1, 2]), 0.13883425),
+        ("PearsonCorrelation", json!([-1, -2]), 0.13883425),
+        ("PearsonCorrelation", json!(1), 0.15011731),
+        ("PearsonCorrelation", json!([0, 1]), 0.20842391),
+        ("ConcordanceCorrelation", json!([1, 2]), 0.13553447),
+        ("ConcordanceCorrelation", json!([0, 1]), 0.16515309),
+        ("CosineSimilarity", json!([1, 2]), 0.81907713),
+        ("CosineSimilarity", json!([0, 1]), 0.83926725),
+    ] {
+        let metric = made(class_name, &json!({"axis": axis})).unwrap();
+        let got = counted(&*metric, &[(y_true.clone(), y_pred.clone(), None)]);
+        assert_close(
+            &format!("{class_name} {axis}"),
+            &got[..1],
+            &[expected],
+            2e-6,
+            0.0,
+        );
+        assert_eq!(metric.config().unwrap().arguments["axis"], axis);
+        metric.check(&[3, 4], &[3, 4]).unwrap();
+    }
+    let twice = made("PearsonCorrelation", &json!({"axis": [1, -2]})).unwrap();
+    let error = twice.check(&[3, 4], &[3, 4]).unwrap_err().to_string();
+    assert!(error.contains("`axis`: expected different axes"), "{error}");
+}
+
+/// Numbers of Keras 3.15.1 on TensorFlow, of targets (2, 3) and outputs (2, 3, 1), which it makes
+/// (2, 3); its KLDivergence fails there.
+#[test]
+fn outputs_with_a_last_axis_of_1_meet_targets_without_it_as_in_keras() {
+    let y_true = Tensor::new(&[[0.1f32, 0.8, 0.1], [1.0, 0.0, 0.0]], &Device::Cpu).unwrap();
+    let y_pred = Tensor::new(&[[0.2f32, 0.5, 0.3], [0.6, 0.3, 0.1]], &Device::Cpu).unwrap();
+    let steps = y_pred.unsqueeze(2).unwrap();
+    for (class_name, arguments) in [
+        ("CosineSimilarity", json!({})),
+        ("PearsonCorrelation", json!({})),
+        ("KLDivergence", json!({})),
+        ("MeanSquaredError", json!({})),
+        ("RootMeanSquaredError", json!({})),
+        ("BinaryAccuracy", json!({})),
+        ("BinaryCrossentropy", json!({})),
+        ("Precision", json!({"class_id": 1})),
+        ("AUC", json!({"multi_label": true})),
+    ] {
+        let metric = made(class_name, &arguments).unwrap();
+        metric.check(&[3], &[3, 1]).unwrap();
+        let got = counted(&*metric, &[(y_true.clone(), steps.clone(), None)]);
+        let expected = counted(&*metric, &[(y_true.clone(), y_pred.clone(), None)]);
+        assert_close(class_name, &got, &expected, 0.0, 0.0);
+    }
+    let cosine = made("CosineSimilarity", &json!({})).unwrap();
+    let got = counted(&*cosine, &[(y_true, steps, None)]);
+    assert_close("cosine", &got[..1], &[0.89160752], 1e-6, 0.0);
+}

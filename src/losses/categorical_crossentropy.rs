@@ -78,6 +78,18 @@ impl CategoricalCrossentropy {
         arguments::smoothing(self.label_smoothing)?;
         class_axis(self.axis, output_shape.len() + 1).map(drop)
     }
+
+    /// Losses and gradient by one loop over logits in memory; faster than the losses alone in
+    /// candle's operations.
+    fn in_memory(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let (y, z) = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let last = class_axis(self.axis, z.rank())? + 1 == z.rank();
+        if !(self.from_logits && last && ops::in_memory(&[&y, &z])) {
+            return Ok(None);
+        }
+        let (losses, gradient) = fused(&y, &z, ops::cross_entropy::categorical)?;
+        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
+    }
 }
 
 impl Default for CategoricalCrossentropy {
@@ -118,20 +130,24 @@ impl Loss for CategoricalCrossentropy {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        if !self.from_logits {
-            return Ok(None);
+        let both = self.in_memory(y_true, y_pred)?;
+        if both.is_some() || !self.from_logits {
+            return Ok(both);
         }
         let (y, z) = one_hot(y_true, y_pred, self.label_smoothing)?;
         let axis = class_axis(self.axis, z.rank())?;
-        let (losses, gradient) = if axis + 1 == z.rank() && ops::in_memory(&[&y, &z]) {
-            fused(&y, &z, ops::cross_entropy::categorical)?
-        } else {
-            let total = y.sum_keepdim(axis)?;
-            let probabilities = candle_nn::ops::softmax(&z, axis)?;
-            let gradient = (probabilities.broadcast_mul(&total)? - y)?;
-            (self.call(y_true, y_pred)?, gradient)
-        };
-        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
+        let total = y.sum_keepdim(axis)?;
+        let probabilities = candle_nn::ops::softmax(&z, axis)?;
+        let gradient = (probabilities.broadcast_mul(&total)? - y)?;
+        let gradient = formulas::in_shape_of(y_pred, gradient)?;
+        Ok(Some((self.call(y_true, y_pred)?, gradient)))
+    }
+
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        match self.in_memory(y_true, y_pred)? {
+            Some((losses, _)) => Ok(losses),
+            None => self.call(y_true, y_pred),
+        }
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {

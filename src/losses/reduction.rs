@@ -103,14 +103,14 @@ impl Weighing {
         };
         if losses.rank() == 0 {
             return Ok(Self {
-                factors: of_whole_batch(reduction, sample_weight)?,
+                factors: of_whole_batch(reduction, sample_weight, mask)?,
                 scale: 1.0,
                 axes,
             });
         }
         let own = loss.mask(y_true)?;
         let own = own.map(|mask| in_shape_of(&mask, losses)).transpose()?;
-        let mask = mask.map(|mask| spread(mask, losses)).transpose()?;
+        let mask = mask.map(|mask| spread_mask(mask, losses)).transpose()?;
         let mask = match (own, mask) {
             (Some(own), Some(mask)) => Some((own * mask)?),
             (own, mask) => own.or(mask),
@@ -161,15 +161,40 @@ impl Weighing {
     }
 }
 
-/// One loss of all samples counts as much as their weights do, as Keras has it.
-fn of_whole_batch(reduction: Reduction, weights: Option<&Tensor>) -> Result<Option<Tensor>> {
-    match weights {
-        Some(weights) if reduction == Reduction::Sum => Ok(Some(weights.sum_all()?)),
-        Some(weights) if reduction != Reduction::MeanWithSampleWeight => {
-            Ok(Some(weights.mean_all()?))
+/// One loss of all samples counts as much as their weights do, as Keras has it: their sum, their
+/// mean, or once unless they sum to 0. Steps that are masked have no weight, and no part in the mean.
+fn of_whole_batch(
+    reduction: Reduction,
+    weights: Option<&Tensor>,
+    mask: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    let weights = match (weights, mask) {
+        (None, None) => return Ok(None),
+        (Some(weights), None) => weights.clone(),
+        (weights, Some(mask)) => {
+            let weights = weights.map(|weights| spread(weights, mask)).transpose()?;
+            masked(mask, weights, reduction)?
         }
-        _ => Ok(None),
-    }
+    };
+    let sum = weights.sum_all()?;
+    Ok(Some(match reduction {
+        Reduction::Sum => sum,
+        Reduction::SumOverBatchSize | Reduction::Mean => weights.mean_all()?,
+        Reduction::MeanWithSampleWeight => sum.ne(&sum.zeros_like()?)?.to_dtype(sum.dtype())?,
+    }))
+}
+
+/// A mask of the outputs' steps in the shape of the losses, or of a metric's values.
+pub(crate) fn spread_mask(mask: &Tensor, losses: &Tensor) -> Result<Tensor> {
+    fitted(mask, losses)?.ok_or_else(|| {
+        Error::argument(
+            "mask",
+            format!("a mask for losses of shape {}", tuple(losses.dims())),
+            tuple(mask.dims()),
+            "a masked step needs a loss of its own: give targets the outputs' axes, (n, steps, 1) \
+             for outputs of that shape, and reduce over the last axis alone",
+        )
+    })
 }
 
 /// A mask in the losses' shape and number type.
@@ -192,24 +217,28 @@ fn in_shape_of(mask: &Tensor, losses: &Tensor) -> Result<Tensor> {
 
 /// Weights of samples, (batch) or (batch, 1), or of all losses, in the losses' shape.
 pub(crate) fn spread(weights: &Tensor, losses: &Tensor) -> Result<Tensor> {
-    let weights = weights.to_dtype(losses.dtype())?;
-    let (got, shape) = (weights.dims(), losses.dims());
-    let rank = got.iter().rposition(|length| *length != 1);
-    let bare = &got[..rank.map_or(1.min(got.len()), |last| last + 1)];
-    let fits = bare.len() <= shape.len() && bare == &shape[..bare.len()];
-    if !fits || bare.is_empty() {
-        let advice = "give one weight for each sample, or for each of its losses";
-        let expected = format!("weights for losses of shape {}", tuple(shape));
-        return Err(Error::argument(
+    fitted(weights, losses)?.ok_or_else(|| {
+        Error::argument(
             "sample_weight",
-            expected,
-            tuple(got),
-            advice,
-        ));
+            format!("weights for losses of shape {}", tuple(losses.dims())),
+            tuple(weights.dims()),
+            "give one weight for each sample, or for each of its losses",
+        )
+    })
+}
+
+/// Numbers of samples, or of all losses, in the losses' shape; `None` where they do not fit.
+fn fitted(numbers: &Tensor, losses: &Tensor) -> Result<Option<Tensor>> {
+    let (given, shape) = (numbers.dims(), losses.dims());
+    let rank = given.iter().rposition(|length| *length != 1);
+    let bare = &given[..rank.map_or(1.min(given.len()), |last| last + 1)];
+    if bare.is_empty() || !shape.starts_with(bare) {
+        return Ok(None);
     }
     let mut padded = bare.to_vec();
     padded.resize(shape.len(), 1);
-    Ok(weights.reshape(padded)?.broadcast_as(shape)?.contiguous()?)
+    let numbers = numbers.to_dtype(losses.dtype())?.reshape(padded)?;
+    Ok(Some(numbers.broadcast_as(shape)?.contiguous()?))
 }
 
 /// Weights that leave masked losses out: of a mean they are left out of the count as well.

@@ -74,7 +74,7 @@ impl SparseCategoricalCrossentropy {
 
     /// An error for arguments out of range, where outputs have the shape (None, `output_shape`).
     pub(crate) fn check_arguments(&self, output_shape: &[usize]) -> Result<()> {
-        labels::check_classes(self.axis, output_shape)
+        labels::class_axis(self.axis, output_shape.len() + 1).map(drop)
     }
 
     /// -ln of the label's probability for each row of outputs, whose classes are the last axis.
@@ -136,7 +136,7 @@ impl Loss for SparseCategoricalCrossentropy {
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
         labels::check(y_true, output_shape, self.axis, self.ignore_class)?;
-        self.check_arguments(output_shape)
+        labels::check_classes(self.axis, output_shape)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
@@ -171,6 +171,19 @@ impl Loss for SparseCategoricalCrossentropy {
             ),
             None => (losses, gradient),
         }))
+    }
+
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        // The loop over both is faster than the losses alone in candle's operations.
+        let both = if ops::in_memory(&[y_true, y_pred]) {
+            self.losses_and_gradient(y_true, y_pred)?
+        } else {
+            None
+        };
+        match both {
+            Some((losses, _)) => Ok(losses),
+            None => self.call(y_true, y_pred),
+        }
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {

@@ -1,6 +1,7 @@
 use super::Logs;
 use crate::{
     Error, Result,
+    error::tuple,
     losses::spread,
     metrics::{Counter, Metric, RunningMean},
 };
@@ -71,6 +72,7 @@ impl Counters {
             metric
                 .counter
                 .update(y_true, y_pred, weights.as_ref())
+                .map_err(|error| misfit_of_mask(error, mask))
                 .map_err(|error| Error::of_part("metric", &metric.name, error))?;
         }
         Ok(())
@@ -97,6 +99,25 @@ impl Counters {
     /// the CPU, with the next `logs` elsewhere.
     pub(crate) fn first_not_finite(&self) -> Option<usize> {
         self.loss.first_not_finite()
+    }
+}
+
+/// What a metric says of weights that do not fit, where a mask is what it was given for them.
+fn misfit_of_mask(error: Error, mask: Option<&Tensor>) -> Error {
+    match (error, mask) {
+        (
+            Error::Argument {
+                argument, expected, ..
+            },
+            Some(mask),
+        ) if argument == "sample_weight" => Error::argument(
+            "mask",
+            expected,
+            tuple(mask.dims()),
+            "a masked step needs a value of its own: give targets the outputs' axes, and take a \
+             metric's values over the last axis alone",
+        ),
+        (error, _) => error,
     }
 }
 
