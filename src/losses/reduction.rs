@@ -103,7 +103,9 @@ impl Weighing {
         };
         if losses.rank() == 0 {
             return Ok(Self {
-                factors: of_whole_batch(reduction, sample_weight, mask)?,
+                factors: of_whole_batch(reduction, sample_weight, mask)?
+                    .map(|factor| factor.to_dtype(losses.dtype()))
+                    .transpose()?,
                 scale: 1.0,
                 axes,
             });
@@ -266,7 +268,7 @@ fn shares(numbers: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::losses::{BinaryCrossentropy, differentiate};
+    use crate::losses::{BinaryCrossentropy, Dice, differentiate};
     use candle_core::{DType, Device, Var};
 
     fn numbers(shape: &[usize]) -> Tensor {
@@ -294,6 +296,24 @@ mod tests {
             let difference = difference.max_all().unwrap().to_scalar::<f64>().unwrap();
             assert!(difference < 1e-12, "axis {axis}: {difference}");
         }
+    }
+
+    #[test]
+    fn a_whole_batch_of_double_numbers_takes_a_mask_of_single_ones() {
+        let (y_true, y_pred) = (numbers(&[2, 3, 1]), numbers(&[2, 3, 1]));
+        let mask = Tensor::new(&[[1f32, 1.0, 0.0], [1.0, 0.0, 0.0]], &Device::Cpu).unwrap();
+        let loss = Dice::new().reduction(Reduction::Sum);
+        let (losses, gradient) = differentiate(&loss, &y_true, &y_pred).unwrap();
+        let weighing = Weighing::new(&loss, &losses, &y_true, None, Some(&mask)).unwrap();
+        let (terms, scale) = weighing.terms(&losses).unwrap();
+        let sum = terms.to_scalar::<f64>().unwrap() * scale;
+        assert_eq!(sum, 3.0 * losses.to_scalar::<f64>().unwrap());
+        let all = weighing.gradient(&gradient).unwrap();
+        let difference = (all - (gradient * 3.0).unwrap()).unwrap().abs().unwrap();
+        assert_eq!(
+            difference.sum_all().unwrap().to_scalar::<f64>().unwrap(),
+            0.0
+        );
     }
 
     #[test]

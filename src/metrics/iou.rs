@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class that is none, and shapes that do not fit.
+/// `fit` and `evaluate` fail for a class that is none, more than 8,192 classes, and shapes that do not
+/// fit.
 ///
 /// Keras: `IoU`. As there, numbers and weights are cut to whole ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub struct BinaryIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for shapes that do not fit.
+/// `fit` and `evaluate` fail for more than 8,192 classes, and shapes that do not fit.
 ///
 /// Keras: `MeanIoU`. As there, numbers and weights are cut to whole ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -133,7 +134,8 @@ pub struct MeanIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class that is none, and shapes that do not fit.
+/// `fit` and `evaluate` fail for a class that is none, more than 8,192 classes, and shapes that do not
+/// fit.
 ///
 /// Keras: `OneHotIoU`. As there, weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,7 +170,7 @@ pub struct OneHotIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for shapes that do not fit.
+/// `fit` and `evaluate` fail for more than 8,192 classes, and shapes that do not fit.
 ///
 /// Keras: `OneHotMeanIoU`. As there, weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]

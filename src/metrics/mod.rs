@@ -258,8 +258,9 @@ impl Metric for Box<dyn Metric> {
 
 /// A metric's count of the samples so far.
 pub trait Counter: Debug + Send + Sync {
-    /// Counts the samples of a batch, from their targets, which come as a loss gets them, and the
-    /// model's outputs. `sample_weight` is there for a weighted metric of samples with weights.
+    /// Counts the samples of a batch, from their targets and the model's outputs, which
+    /// [`losses::aligned`](crate::losses::aligned) brings into one shape. `sample_weight` is there for
+    /// a weighted metric of samples with weights.
     ///
     /// # Errors
     /// When candle's operations fail.
