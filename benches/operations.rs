@@ -166,6 +166,13 @@ mod loss {
             black_box(losses.sum_all().unwrap().backward().unwrap())
         });
     }
+
+    /// Without a gradient, as an evaluation needs them.
+    #[divan::bench(args = LOSSES)]
+    fn losses_alone(bencher: Bencher, loss: Which) {
+        let (loss, y_true, y_pred) = loss.with_data();
+        bencher.bench(|| black_box(loss.call(&y_true, &y_pred).unwrap()));
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

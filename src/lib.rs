@@ -81,6 +81,7 @@ mod python;
 pub mod regularizers;
 mod saving;
 pub mod seed;
+mod shapes;
 mod training;
 pub mod weights;
 

@@ -2,7 +2,7 @@
 //! configuration. A loss without a case here fails.
 
 use candle_core::Var;
-use candle_keras::{Result, losses, losses::*, prelude::*};
+use candle_keras::{Result, losses, losses::*, metrics::Metric, prelude::*};
 use serde_json::{Map, Value, json};
 
 /// A loss of the catalogue, with targets and outputs at which it is smooth.
@@ -478,7 +478,25 @@ fn other_arguments_of_keras_are_taken_and_unknown_ones_named() {
 }
 
 #[test]
-fn names_are_those_of_keras() {
+fn names_are_those_of_keras_and_a_few_of_our_own() {
+    // `keras.losses.get` does not know these: names of instances or of older versions.
+    let extras = [
+        (
+            "CategoricalGeneralizedCrossEntropy",
+            "CategoricalGeneralizedCrossEntropy",
+        ),
+        (
+            "CategoricalGeneralizedCrossEntropy",
+            "categorical_generalized_cross_entropy",
+        ),
+        ("Huber", "huber_loss"),
+        ("LogCosh", "logcosh"),
+    ];
+    for (class_name, alias) in extras {
+        let loss = made(&json!(alias)).unwrap();
+        assert_eq!(loss.config().unwrap().class_name, class_name);
+    }
+    // The class, its name in Keras, and what else `keras.losses.get` takes.
     let names = [
         (
             "BinaryCrossentropy",
@@ -504,7 +522,7 @@ fn names_are_those_of_keras() {
         ("Hinge", "hinge", &[]),
         ("Huber", "huber_loss", &["huber"]),
         ("KLDivergence", "kl_divergence", &["kld", "KLD"]),
-        ("LogCosh", "log_cosh", &["logcosh"]),
+        ("LogCosh", "log_cosh", &[]),
         ("MeanAbsoluteError", "mean_absolute_error", &["mae", "MAE"]),
         (
             "MeanAbsolutePercentageError",
@@ -952,4 +970,126 @@ fn a_loss_from_a_closure_trains_and_is_named_in_errors() {
         evaluated(of_batch, &y, &[2]),
         "loss `of_batch`: `call`: expected a loss for each of 2 samples, got shape (): leave the mean over samples to the training: take it over the last axis only"
     );
+}
+
+#[test]
+fn a_categorical_cross_entropy_of_one_class_would_learn_nothing_and_is_an_error() {
+    let column = Tensor::new(&[[1f32], [0.0]], &Device::Cpu).unwrap();
+    let labels = column.squeeze(1).unwrap();
+    let losses: [(Box<dyn Loss>, &Tensor); 5] = [
+        (CategoricalCrossentropy::new().into(), &column),
+        (CategoricalCrossentropy::new().into(), &labels),
+        (CategoricalCrossentropy::new().from_logits().into(), &column),
+        (CategoricalFocalCrossentropy::new().into(), &column),
+        (SparseCategoricalCrossentropy::new().into(), &column),
+    ];
+    for (loss, y) in losses {
+        let name = loss.name().to_string();
+        // Labels of 0 alone; a 1 is no class there.
+        let y = match &name[..] {
+            "sparse_categorical_crossentropy" => y.zeros_like().unwrap(),
+            _ => y.clone(),
+        };
+        assert_eq!(
+            evaluated(loss, &y, &[1]),
+            format!(
+                "loss `{name}`: `outputs`: expected two classes or more, got one, in outputs of shape (None, 1): use BinaryCrossentropy, after a sigmoid, for yes and no in one column"
+            )
+        );
+    }
+    assert_eq!(evaluated(BinaryCrossentropy::new(), &column, &[1]), "fine");
+}
+
+/// Keras's `Masking`: inputs (n, steps, 1) as they are, of which steps of 0 are masked.
+#[derive(Debug)]
+struct Masking;
+
+impl candle_keras::layers::Layer for Masking {
+    fn class_name(&self) -> &str {
+        "Masking"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, x: &Tensor, _: &mut candle_keras::layers::Pass<'_>) -> Result<Tensor> {
+        Ok(x.clone())
+    }
+    fn mask(&self, inputs: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(inputs.ne(0.0)?.squeeze(2)?.to_dtype(DType::F32)?))
+    }
+}
+
+/// A model whose outputs are its inputs (n, 3, 1), of which steps of 0 are masked.
+fn masked_steps(loss: impl Into<Box<dyn Loss>>, metrics: Vec<Box<dyn Metric>>) -> Sequential {
+    let mut model = Sequential::new()
+        .add(Input::new((3, 1)))
+        .add(Masking)
+        .build(&Device::Cpu)
+        .unwrap();
+    model.compile(Sgd::new(0.1), loss, metrics).unwrap();
+    model
+}
+
+#[test]
+fn a_mask_that_does_not_fit_is_named() {
+    let x = Tensor::new(
+        &[[[1f32], [0.5], [0.0]], [[1.0], [0.0], [0.0]]],
+        &Device::Cpu,
+    )
+    .unwrap();
+    let y = x.squeeze(2).unwrap();
+    let error = |model: Sequential, y: &Tensor| model.evaluate(&x, y).unwrap_err().to_string();
+    assert_eq!(
+        error(masked_steps(MeanSquaredError::new(), vec![]), &y),
+        "loss `mean_squared_error`: `mask`: expected a mask for losses of shape (2,), got (2, 3): a masked step needs a loss of its own: give targets the outputs' axes, (n, steps, 1) for outputs of that shape, and reduce over the last axis alone"
+    );
+    assert!(
+        masked_steps(MeanSquaredError::new(), vec![])
+            .evaluate(&x, &x)
+            .is_ok()
+    );
+    let metric = candle_keras::metrics::CosineSimilarity::new().axis([1, 2]);
+    let model = masked_steps(MeanSquaredError::new(), vec![Box::new(metric)]);
+    assert_eq!(
+        error(model, &x),
+        "metric `cosine_similarity`: `mask`: expected weights for losses of shape (2,), got (2, 3): a masked step needs a value of its own: give targets the outputs' axes, and take a metric's values over the last axis alone"
+    );
+}
+
+/// Keras 3.15.1 on TensorFlow: a model of Masking, compiled with `Dice(reduction=..)`, evaluated on
+/// the same numbers.
+#[test]
+fn a_mask_is_the_weight_of_a_loss_of_the_whole_batch() {
+    let x = [
+        [[0.9f32], [0.2], [0.0]],
+        [[0.4], [0.0], [0.0]],
+        [[0.7], [0.8], [0.6]],
+    ];
+    let y = [
+        [[1f32], [0.0], [1.0]],
+        [[0.0], [1.0], [0.0]],
+        [[1.0], [1.0], [1.0]],
+    ];
+    let weights = [[1f32, 2.0, 0.5], [1.0, 3.0, 1.0], [0.5, 1.0, 1.0]];
+    let [x, y] = [x, y].map(|numbers| Tensor::new(&numbers, &Device::Cpu).unwrap());
+    let weights = Tensor::new(&weights, &Device::Cpu).unwrap();
+    let dice = Dice::new()
+        .call(&y, &x)
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
+    let dice = f64::from(dice);
+    for (reduction, of_mask, of_weights) in [
+        (Reduction::Sum, 6.0, 6.5),
+        (Reduction::Mean, 1.0, 6.5 / 6.0),
+        (Reduction::SumOverBatchSize, 1.0, 6.5 / 6.0),
+        (Reduction::MeanWithSampleWeight, 1.0, 1.0),
+    ] {
+        let model = masked_steps(Dice::new().reduction(reduction), vec![]);
+        let scores = model.evaluate(&x, &y).unwrap();
+        assert_near("mask", &[scores["loss"]], &[of_mask * dice], 1e-6);
+        let options = Evaluate::new().sample_weight(&weights);
+        let scores = model.evaluate_with(&x, &y, options).unwrap();
+        assert_near("weights", &[scores["loss"]], &[of_weights * dice], 1e-6);
+    }
 }

@@ -67,13 +67,28 @@ impl BinaryCrossentropy {
 
     loss_setters!();
 
-    /// Targets as the formula takes them.
-    fn targets(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        formulas::smoothed(
-            formulas::targets(y_true, y_pred)?,
-            self.label_smoothing,
-            0.5,
-        )
+    /// An error for arguments out of range, where outputs have the shape (None, `output_shape`).
+    pub(crate) fn check_arguments(&self, output_shape: &[usize]) -> Result<()> {
+        arguments::smoothing(self.label_smoothing)?;
+        arguments::axes(&self.axes(), output_shape)
+    }
+
+    /// Targets and outputs as the formula takes them.
+    fn pair(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        Ok((formulas::smoothed(y, self.label_smoothing, 0.5)?, p))
+    }
+
+    /// Losses and gradient by one loop over logits in memory; faster than the losses alone in
+    /// candle's operations.
+    fn in_memory(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let (y, z) = self.pair(y_true, y_pred)?;
+        let last = self.mean_axis(&z)? + 1 == z.rank();
+        if !(self.from_logits && last && ops::in_memory(&[&y, &z])) {
+            return Ok(None);
+        }
+        let (losses, gradient) = fused(&y, &z, ops::cross_entropy::binary)?;
+        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
     }
 
     fn mean_axis(&self, y_pred: &Tensor) -> Result<usize> {
@@ -99,19 +114,17 @@ impl Loss for BinaryCrossentropy {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        arguments::smoothing(self.label_smoothing)?;
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        self.check_arguments(check_same_shape(y_true, output_shape)?)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = self.targets(y_true, y_pred)?;
+        let (y, p) = self.pair(y_true, y_pred)?;
         let each = if self.from_logits {
-            of_logits(&y, y_pred)?
+            of_logits(&y, &p)?
         } else {
-            of_probabilities(&y, y_pred)?
+            of_probabilities(&y, &p)?
         };
-        Ok(each.mean(self.mean_axis(y_pred)?)?)
+        Ok(each.mean(self.mean_axis(&p)?)?)
     }
 
     fn losses_and_gradient(
@@ -119,18 +132,22 @@ impl Loss for BinaryCrossentropy {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        if !self.from_logits {
-            return Ok(None);
+        let both = self.in_memory(y_true, y_pred)?;
+        if both.is_some() || !self.from_logits {
+            return Ok(both);
         }
-        let y = self.targets(y_true, y_pred)?;
-        let axis = self.mean_axis(y_pred)?;
-        if axis + 1 == y_pred.rank() && ops::in_memory(&[&y, y_pred]) {
-            return fused(&y, y_pred, ops::cross_entropy::binary);
-        }
-        let width = y_pred.dim(axis)?;
-        let probabilities = ActivationFunction::Sigmoid.call(y_pred)?;
-        let gradient = ((probabilities - y)? / width as f64)?;
+        let (y, z) = self.pair(y_true, y_pred)?;
+        let width = z.dim(self.mean_axis(&z)?)?;
+        let probabilities = ActivationFunction::Sigmoid.call(&z)?;
+        let gradient = formulas::in_shape_of(y_pred, ((probabilities - y)? / width as f64)?)?;
         Ok(Some((self.call(y_true, y_pred)?, gradient)))
+    }
+
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        match self.in_memory(y_true, y_pred)? {
+            Some((losses, _)) => Ok(losses),
+            None => self.call(y_true, y_pred),
+        }
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {

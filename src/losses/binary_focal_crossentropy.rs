@@ -119,22 +119,22 @@ impl Loss for BinaryFocalCrossentropy {
         arguments::within("alpha", self.alpha, 0.0..=1.0, "Keras's default is 0.25")?;
         arguments::not_negative("gamma", self.gamma, "Keras's default is 2")?;
         arguments::smoothing(self.label_smoothing)?;
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        let outputs = check_same_shape(y_true, output_shape)?;
+        arguments::axes(&self.axes(), outputs)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
+        let (y, z) = formulas::pair(y_true, y_pred)?;
         let y = formulas::smoothed(y, self.label_smoothing, 0.5)?;
         let p = if self.from_logits {
-            ActivationFunction::Sigmoid.call(y_pred)?
+            ActivationFunction::Sigmoid.call(&z)?
         } else {
-            y_pred.clone()
+            z.clone()
         };
         let not_y = (1.0 - &y)?;
         let of_answer = ((&y * &p)? + (&not_y * (1.0 - &p)?)?)?;
         let surprise = if self.from_logits {
-            of_logits(&y, y_pred)?
+            of_logits(&y, &z)?
         } else {
             of_probabilities(&y, &p)?
         };
@@ -143,7 +143,7 @@ impl Loss for BinaryFocalCrossentropy {
             let weight = ((y * self.alpha)? + (not_y * (1.0 - self.alpha))?)?;
             each = (weight * each)?;
         }
-        let axis = self.axes().resolve(y_pred.rank())?[0];
+        let axis = self.axes().resolve(z.rank())?[0];
         Ok(each.mean(axis)?)
     }
 

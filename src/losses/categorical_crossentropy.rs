@@ -1,8 +1,8 @@
 use super::{
-    Base, EPSILON, Loss, arguments, check_same_shape, formulas, fused, labels::class_axis,
-    loss_access, loss_setters, target_error,
+    Base, EPSILON, Loss, arguments, formulas, fused, labels::check_classes, labels::class_axis,
+    loss_access, loss_setters, no_axis,
 };
-use crate::{Axes, Data, Result, activations::ActivationFunction, ops};
+use crate::{Axes, Data, Result, activations::ActivationFunction, ops, shapes};
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,24 @@ impl CategoricalCrossentropy {
     }
 
     loss_setters!();
+
+    /// An error for arguments out of range, where outputs have the shape (None, `output_shape`).
+    pub(crate) fn check_arguments(&self, output_shape: &[usize]) -> Result<()> {
+        arguments::smoothing(self.label_smoothing)?;
+        class_axis(self.axis, output_shape.len() + 1).map(drop)
+    }
+
+    /// Losses and gradient by one loop over logits in memory; faster than the losses alone in
+    /// candle's operations.
+    fn in_memory(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let (y, z) = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let last = class_axis(self.axis, z.rank())? + 1 == z.rank();
+        if !(self.from_logits && last && ops::in_memory(&[&y, &z])) {
+            return Ok(None);
+        }
+        let (losses, gradient) = fused(&y, &z, ops::cross_entropy::categorical)?;
+        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
+    }
 }
 
 impl Default for CategoricalCrossentropy {
@@ -92,18 +110,17 @@ impl Loss for CategoricalCrossentropy {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        arguments::smoothing(self.label_smoothing)?;
-        check_one_hot(y_true, output_shape)?;
-        class_axis(self.axis, output_shape.len() + 1).map(drop)
+        check_one_hot(y_true, output_shape, self.axis)?;
+        self.check_arguments(output_shape)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = one_hot(y_true, y_pred, self.label_smoothing)?;
-        let axis = class_axis(self.axis, y_pred.rank())?;
+        let (y, p) = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let axis = class_axis(self.axis, p.rank())?;
         let logarithms = if self.from_logits {
-            log_softmax(y_pred, axis)?
+            log_softmax(&p, axis)?
         } else {
-            shares(y_pred, axis)?.log()?
+            shares(&p, axis)?.log()?
         };
         Ok((y * logarithms)?.sum(axis)?.neg()?)
     }
@@ -113,18 +130,24 @@ impl Loss for CategoricalCrossentropy {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        if !self.from_logits {
-            return Ok(None);
+        let both = self.in_memory(y_true, y_pred)?;
+        if both.is_some() || !self.from_logits {
+            return Ok(both);
         }
-        let y = one_hot(y_true, y_pred, self.label_smoothing)?;
-        let axis = class_axis(self.axis, y_pred.rank())?;
-        if axis + 1 == y_pred.rank() && ops::in_memory(&[&y, y_pred]) {
-            return fused(&y, y_pred, ops::cross_entropy::categorical);
-        }
+        let (y, z) = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let axis = class_axis(self.axis, z.rank())?;
         let total = y.sum_keepdim(axis)?;
-        let probabilities = candle_nn::ops::softmax(y_pred, axis)?;
+        let probabilities = candle_nn::ops::softmax(&z, axis)?;
         let gradient = (probabilities.broadcast_mul(&total)? - y)?;
+        let gradient = formulas::in_shape_of(y_pred, gradient)?;
         Ok(Some((self.call(y_true, y_pred)?, gradient)))
+    }
+
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        match self.in_memory(y_true, y_pred)? {
+            Some((losses, _)) => Ok(losses),
+            None => self.call(y_true, y_pred),
+        }
     }
 
     fn fused_with(&self, activation: ActivationFunction) -> Option<Box<dyn Loss>> {
@@ -134,25 +157,27 @@ impl Loss for CategoricalCrossentropy {
     }
 }
 
-/// One-hot targets as the formulas take them.
-pub(super) fn one_hot(y_true: &Tensor, y_pred: &Tensor, label_smoothing: f64) -> Result<Tensor> {
-    let classes = y_pred.dim(D::Minus1)?;
-    let y = formulas::targets(y_true, y_pred)?;
-    formulas::smoothed(y, label_smoothing, 1.0 / classes as f64)
+/// One-hot targets and outputs as the formulas take them.
+pub(super) fn one_hot(
+    y_true: &Tensor,
+    y_pred: &Tensor,
+    label_smoothing: f64,
+) -> Result<(Tensor, Tensor)> {
+    let (y, p) = formulas::pair(y_true, y_pred)?;
+    let classes = p.dim(D::Minus1)?;
+    let y = formulas::smoothed(y, label_smoothing, 1.0 / classes as f64)?;
+    Ok((y, p))
 }
 
-/// An error unless targets have a column for each of the outputs.
-pub(super) fn check_one_hot(y_true: &Data, output_shape: &[usize]) -> Result<()> {
-    if y_true.sample_shape() == output_shape || output_shape.is_empty() {
-        return check_same_shape(y_true, output_shape);
+/// An error unless targets have a column for each of the outputs, of which `axis` has several.
+pub(super) fn check_one_hot(y_true: &Data, output_shape: &[usize], axis: i64) -> Result<()> {
+    if output_shape.is_empty() {
+        return Err(no_axis());
     }
-    let advice = match (y_true.sample_shape(), output_shape) {
-        ([.., columns], [.., units]) if *columns > 1 && columns != units => format!(
-            "targets have {columns} classes and the last layer {units} units: make them equal"
-        ),
-        _ => "targets are one-hot, with a column for each class: make them with to_categorical(&labels, classes), or use SparseCategoricalCrossentropy for labels".to_string(),
-    };
-    Err(target_error(y_true, output_shape, &advice))
+    check_classes(axis, output_shape)?;
+    let instead = "SparseCategoricalCrossentropy";
+    let fit = shapes::one_hot(y_true.sample_shape(), output_shape, instead);
+    fit.map_err(|misfit| misfit.error(y_true.shape_text()))
 }
 
 /// ln of the softmax of logits z along an axis: z - ln Σ eᶻ, with the greatest z taken out first.

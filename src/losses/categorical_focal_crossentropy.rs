@@ -172,18 +172,18 @@ impl Loss for CategoricalFocalCrossentropy {
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
         arguments::not_negative("gamma", self.gamma, "Keras's default is 2")?;
         arguments::smoothing(self.label_smoothing)?;
-        check_one_hot(y_true, output_shape)?;
+        check_one_hot(y_true, output_shape, self.axis)?;
         let axis = class_axis(self.axis, output_shape.len() + 1)?;
         self.alpha.check(output_shape[axis - 1])
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = one_hot(y_true, y_pred, self.label_smoothing)?;
-        let axis = class_axis(self.axis, y_pred.rank())?;
+        let (y, z) = one_hot(y_true, y_pred, self.label_smoothing)?;
+        let axis = class_axis(self.axis, z.rank())?;
         let p = if self.from_logits {
-            shares(&candle_nn::ops::softmax(y_pred, axis)?, axis)?
+            shares(&candle_nn::ops::softmax(&z, axis)?, axis)?
         } else {
-            shares(y_pred, axis)?
+            shares(&z, axis)?
         };
         let surprise = (y * p.log()?)?.neg()?;
         let factor = self

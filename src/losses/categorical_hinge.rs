@@ -30,9 +30,9 @@ impl Loss for CategoricalHinge {
     loss_access!("CategoricalHinge");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
-        let of_true = (&y * y_pred)?.sum(D::Minus1)?;
-        let of_others = formulas::greatest(&((1.0 - y)? * y_pred)?)?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        let of_true = (&y * &p)?.sum(D::Minus1)?;
+        let of_others = formulas::greatest(&((1.0 - y)? * p)?)?;
         formulas::at_least(&((of_others - of_true)? + 1.0)?, 0.0)
     }
 }

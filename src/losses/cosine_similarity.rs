@@ -70,19 +70,19 @@ impl Loss for CosineSimilarity {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        let outputs = check_same_shape(y_true, output_shape)?;
+        arguments::axes(&self.axes(), outputs)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
-        let axes = self.axes().resolve(y_pred.rank())?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        let axes = self.axes().resolve(p.rank())?;
         let direction = |vectors: &Tensor| -> Result<Tensor> {
             let squared = vectors.sqr()?.sum_keepdim(&axes[..])?;
             let length = formulas::at_least(&squared, EPSILON * EPSILON)?.sqrt()?;
             Ok(vectors.broadcast_div(&length)?)
         };
-        let products = (direction(&y)? * direction(y_pred)?)?;
+        let products = (direction(&y)? * direction(&p)?)?;
         Ok(products.sum(&axes[..])?.neg()?)
     }
 }

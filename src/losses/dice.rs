@@ -63,14 +63,14 @@ impl Loss for Dice {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        let outputs = check_same_shape(y_true, output_shape)?;
+        arguments::axes(&self.axes(), outputs)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
-        let overlap = sum(&(&y * y_pred)?, self.axis.as_ref())?;
-        let both = (sum(&y, self.axis.as_ref())? + sum(y_pred, self.axis.as_ref())?)?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        let overlap = sum(&(&y * &p)?, self.axis.as_ref())?;
+        let both = (sum(&y, self.axis.as_ref())? + sum(&p, self.axis.as_ref())?)?;
         Ok((1.0 - ((overlap * 2.0)? / (both + EPSILON)?)?)?)
     }
 }

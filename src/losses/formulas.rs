@@ -7,17 +7,31 @@ use super::{aligned, misfit};
 use crate::Result;
 use candle_core::{D, Tensor};
 
-/// The targets in the outputs' shape and number type.
+/// Targets and outputs, [`aligned`], in the outputs' number type.
 ///
 /// # Errors
-/// When there is not one for every output.
-pub(super) fn targets(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    let aligned = aligned(y_true, y_pred)?;
-    if aligned.dims() != y_pred.dims() {
+/// When there is not a target for every output.
+pub(super) fn pair(y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
+    let (y, p) = aligned(y_true, y_pred)?;
+    if y.dims() != p.dims() {
         let advice = "give a target for every output";
         return Err(misfit(y_true, y_pred.dims(), advice));
     }
-    Ok(aligned.to_dtype(y_pred.dtype())?)
+    Ok((y.to_dtype(p.dtype())?, p))
+}
+
+/// Outputs less their targets.
+pub(super) fn error(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+    let (y, p) = pair(y_true, y_pred)?;
+    Ok((p - y)?)
+}
+
+/// A gradient of aligned outputs in the shape that these had before.
+pub(super) fn in_shape_of(y_pred: &Tensor, gradient: Tensor) -> Result<Tensor> {
+    if gradient.rank() == y_pred.rank() {
+        return Ok(gradient);
+    }
+    Ok(gradient.reshape(y_pred.shape())?)
 }
 
 /// The mean over the last axis.

@@ -72,8 +72,8 @@ impl Loss for SquaredHinge {
 
 /// max(1 - y_true · y_pred, 0), each.
 fn beyond_margin(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    let signs = signs(&formulas::targets(y_true, y_pred)?)?;
-    formulas::at_least(&(1.0 - (signs * y_pred)?)?, 0.0)
+    let (y, p) = formulas::pair(y_true, y_pred)?;
+    formulas::at_least(&(1.0 - (signs(&y)? * p)?)?, 0.0)
 }
 
 /// Targets of -1 and 1: 2·y - 1 where every one is 0 or 1, else as they are. Told without reading

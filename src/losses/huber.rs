@@ -61,12 +61,12 @@ impl Loss for Huber {
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
         arguments::positive("delta", self.delta, "Keras's default is 1")?;
-        check_same_shape(y_true, output_shape)
+        check_same_shape(y_true, output_shape).map(drop)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
         let delta = self.delta;
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        let error = formulas::error(y_true, y_pred)?;
         let size = formulas::absolute(&error)?;
         let small = size.le(&(size.zeros_like()? + delta)?)?;
         let linear = size.affine(delta, -0.5 * delta * delta)?;
@@ -78,13 +78,11 @@ impl Loss for Huber {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
-        let width = y_pred.dim(D::Minus1)? as f64;
+        let error = formulas::error(y_true, y_pred)?;
+        let width = error.dim(D::Minus1)? as f64;
         // e where |e| ≤ delta, and delta of its sign elsewhere.
         let slope = formulas::clip(&error, -self.delta, self.delta)?;
-        Ok(Some((
-            self.call(y_true, y_pred)?,
-            slope.affine(1.0 / width, 0.0)?,
-        )))
+        let gradient = formulas::in_shape_of(y_pred, slope.affine(1.0 / width, 0.0)?)?;
+        Ok(Some((self.call(y_true, y_pred)?, gradient)))
     }
 }

@@ -34,8 +34,9 @@ impl Loss for KLDivergence {
     loss_access!("KLDivergence");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::clip(&formulas::targets(y_true, y_pred)?, EPSILON, 1.0)?;
-        let p = formulas::clip(y_pred, EPSILON, 1.0)?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        let y = formulas::clip(&y, EPSILON, 1.0)?;
+        let p = formulas::clip(&p, EPSILON, 1.0)?;
         let ratio = (&y / p)?;
         Ok((y * ratio.log()?)?.sum(D::Minus1)?)
     }

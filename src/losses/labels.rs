@@ -1,7 +1,7 @@
 //! Labels: whole numbers that stand for classes, one for every row of outputs.
 
-use super::{misfit, no_axis, target_error};
-use crate::{Axes, Data, Error, Result, data::Rows, error::batched};
+use super::{misfit, no_axis};
+use crate::{Axes, Data, Error, Result, data::Rows, error::batched, shapes, shapes::is_column};
 use candle_core::{DType, Device, Tensor};
 
 /// An error unless `y_true` has a label below the number of classes, or `ignored`, for every row of
@@ -15,16 +15,28 @@ pub(super) fn check(
     if output_shape.is_empty() {
         return Err(no_axis());
     }
-    let axis = class_axis(axis, output_shape.len() + 1)?;
-    let mut rows = output_shape.to_vec();
-    let classes = rows.remove(axis - 1);
+    let axis = class_axis(axis, output_shape.len() + 1)? - 1; // without the samples'
     let shape = y_true.sample_shape();
-    if !fits(shape, &rows, axis - 1) {
-        return Err(misfit_of_rows(y_true, output_shape, &rows));
-    }
+    let fit = shapes::labels(shape, output_shape, axis, "CategoricalCrossentropy");
+    fit.map_err(|misfit| misfit.error(y_true.shape_text()))?;
     // Once before training, so that no step has to look.
     let labels = all_numbers(y_true)?;
-    check_each(&labels, classes, shape.iter().product(), ignored)
+    check_each(&labels, output_shape[axis], shape.iter().product(), ignored)
+}
+
+/// An error where `axis` has one class alone: its share of the probabilities is 1 whatever the
+/// outputs are, so that nothing would be learnt.
+pub(super) fn check_classes(axis: i64, output_shape: &[usize]) -> Result<()> {
+    let index = class_axis(axis, output_shape.len() + 1)?;
+    if output_shape[index - 1] != 1 {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "outputs",
+        "two classes or more",
+        format!("one, in outputs of shape {}", batched(output_shape)),
+        "use BinaryCrossentropy, after a sigmoid, for yes and no in one column",
+    ))
 }
 
 /// All numbers of the targets, as a step has them.
@@ -107,7 +119,7 @@ pub(super) fn counted(y_true: &Tensor, ignored: Option<i64>) -> Result<Option<Te
 /// An error unless there is a label for every row of outputs along their last axis.
 pub(super) fn check_rows(y_true: &Tensor, y_pred: &Tensor) -> Result<()> {
     let rows = &y_pred.dims()[..y_pred.rank().saturating_sub(1)];
-    let last_of_one = |axis| fits(y_true.dims(), rows, axis);
+    let last_of_one = |axis| is_column(y_true.dims(), rows, axis);
     if (0..=rows.len()).any(last_of_one) {
         return Ok(());
     }
@@ -136,24 +148,4 @@ pub(super) fn check_each(
             classes,
         }),
     }
-}
-
-/// Whether labels have the rows' shape, or an axis of length 1 more where the classes are.
-fn fits(shape: &[usize], rows: &[usize], axis: usize) -> bool {
-    let mut column = rows.to_vec();
-    column.insert(axis.min(rows.len()), 1);
-    shape == rows || shape == column
-}
-
-/// Labels that are not one for each row of outputs.
-fn misfit_of_rows(y_true: &Data, output_shape: &[usize], rows: &[usize]) -> Error {
-    let advice = if y_true.sample_shape() == output_shape {
-        "targets are labels, one whole number for each output: use CategoricalCrossentropy for one-hot targets".to_string()
-    } else {
-        let outputs = batched(output_shape);
-        format!(
-            "the model's outputs are {outputs}, with a label for each row of the last axis: a Flatten layer may be missing"
-        )
-    };
-    target_error(y_true, rows, &advice)
 }

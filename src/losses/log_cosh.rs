@@ -33,7 +33,7 @@ impl Loss for LogCosh {
     loss_access!("LogCosh");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        let error = formulas::error(y_true, y_pred)?;
         let softplus = formulas::softplus(&(&error * -2.0)?)?;
         formulas::mean(&((error + softplus)? - std::f64::consts::LN_2)?)
     }

@@ -30,7 +30,7 @@ impl Loss for MeanAbsoluteError {
     loss_access!("MeanAbsoluteError");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        let error = formulas::error(y_true, y_pred)?;
         formulas::mean(&formulas::absolute(&error)?)
     }
 
@@ -39,9 +39,10 @@ impl Loss for MeanAbsoluteError {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
-        let width = y_pred.dim(D::Minus1)? as f64;
+        let error = formulas::error(y_true, y_pred)?;
+        let width = error.dim(D::Minus1)? as f64;
         let losses = formulas::mean(&error.abs()?)?;
-        Ok(Some((losses, error.sign()?.affine(1.0 / width, 0.0)?)))
+        let gradient = error.sign()?.affine(1.0 / width, 0.0)?;
+        Ok(Some((losses, formulas::in_shape_of(y_pred, gradient)?)))
     }
 }

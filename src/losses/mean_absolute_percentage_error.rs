@@ -33,9 +33,9 @@ impl Loss for MeanAbsolutePercentageError {
     loss_access!("MeanAbsolutePercentageError");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
         let size = formulas::at_least(&y.abs()?, EPSILON)?;
-        let share = ((y - y_pred)? / size)?;
+        let share = ((y - p)? / size)?;
         Ok((formulas::mean(&formulas::absolute(&share)?)? * 100.0)?)
     }
 }

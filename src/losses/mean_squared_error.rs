@@ -29,7 +29,7 @@ impl Loss for MeanSquaredError {
     loss_access!("MeanSquaredError");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
+        let error = formulas::error(y_true, y_pred)?;
         formulas::mean(&error.sqr()?)
     }
 
@@ -38,9 +38,10 @@ impl Loss for MeanSquaredError {
         y_true: &Tensor,
         y_pred: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
-        let error = (y_pred - formulas::targets(y_true, y_pred)?)?;
-        let width = y_pred.dim(D::Minus1)? as f64;
+        let error = formulas::error(y_true, y_pred)?;
+        let width = error.dim(D::Minus1)? as f64;
         let losses = formulas::mean(&error.sqr()?)?;
-        Ok(Some((losses, error.affine(2.0 / width, 0.0)?)))
+        let gradient = formulas::in_shape_of(y_pred, error.affine(2.0 / width, 0.0)?)?;
+        Ok(Some((losses, gradient)))
     }
 }

@@ -37,7 +37,7 @@ impl Loss for MeanSquaredLogarithmicError {
         let logarithm = |numbers: &Tensor| -> Result<Tensor> {
             Ok((formulas::at_least(numbers, EPSILON)? + 1.0)?.log()?)
         };
-        let y = formulas::targets(y_true, y_pred)?;
-        formulas::mean(&(logarithm(y_pred)? - logarithm(&y)?)?.sqr()?)
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        formulas::mean(&(logarithm(&p)? - logarithm(&y)?)?.sqr()?)
     }
 }

@@ -49,12 +49,14 @@ mod formulas;
 mod labels;
 mod reduction;
 
+pub use crate::shapes::aligned;
 pub use reduction::Reduction;
 pub(crate) use reduction::{Weighing, spread};
 
 use crate::{
     Axes, Config, Data, Error, Result, activations::ActivationFunction, config::Entry,
-    config::serde_of_part, config::table, error::of_samples, error::tuple, ops,
+    config::serde_of_part, config::table, error::of_samples, error::tuple, ops, shapes,
+    shapes::Misfit,
 };
 use candle_core::{D, Tensor, Var};
 use reduction::{Base, loss_access, loss_setters, plain_loss};
@@ -92,8 +94,8 @@ pub trait Loss: Debug + Send + Sync {
     fn name(&self) -> &str;
 
     /// One loss for every sample, (batch) or (batch, ..), from targets and outputs of a batch: a
-    /// mean over the last axis, not over samples. Training and evaluation give it targets that
-    /// [`aligned`] has been over, so that (batch) comes as (batch, 1) for outputs of that shape.
+    /// mean over the last axis, not over samples. Training and evaluation give it what [`aligned`]
+    /// has been over, so that (batch) comes as (batch, 1) for outputs of that shape.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -136,7 +138,7 @@ pub trait Loss: Debug + Send + Sync {
     /// # Errors
     /// When they cannot; the message says which shape fits.
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        check_same_shape(y_true, output_shape)
+        check_same_shape(y_true, output_shape).map(drop)
     }
 
     /// `call`'s losses, and the gradient of their sum with respect to `y_pred`; `None` leaves the
@@ -151,6 +153,15 @@ pub trait Loss: Debug + Send + Sync {
     ) -> Result<Option<(Tensor, Tensor)>> {
         let _ = (y_true, y_pred);
         Ok(None)
+    }
+
+    /// `call`'s losses where no gradient is needed, as in an evaluation; for a loss that has a faster
+    /// way to them.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        self.call(y_true, y_pred)
     }
 
     /// The same loss computed from the inputs of `activation`, where it can be and is more exact:
@@ -234,10 +245,7 @@ pub(crate) fn differentiate(
 
 /// A batch's losses, without a gradient.
 pub(crate) fn values(loss: &dyn Loss, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    let losses = match loss.losses_and_gradient(y_true, y_pred)? {
-        Some((losses, _)) => losses,
-        None => loss.call(y_true, y_pred)?,
-    };
+    let losses = loss.values(y_true, y_pred)?;
     check_losses(loss, &losses, y_pred)?;
     Ok(losses)
 }
@@ -268,7 +276,7 @@ fn fused(
     y_true: &Tensor,
     logits: &Tensor,
     operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
-) -> Result<Option<(Tensor, Tensor)>> {
+) -> Result<(Tensor, Tensor)> {
     if y_true.dims() != logits.dims() {
         let advice = "give a target for every output";
         return Err(misfit(y_true, logits.dims(), advice));
@@ -281,13 +289,13 @@ fn fused_rows(
     y_true: &Tensor,
     logits: &Tensor,
     operation: impl FnOnce(&[f32], &[f32], usize) -> (Vec<f32>, Vec<f32>),
-) -> Result<Option<(Tensor, Tensor)>> {
+) -> Result<(Tensor, Tensor)> {
     let width = logits.dim(D::Minus1)?;
     let (losses, gradient) = operation(&ops::numbers(y_true)?, &ops::numbers(logits)?, width);
     let shape = &logits.dims()[..logits.rank() - 1];
     let losses = Tensor::from_vec(losses, shape, logits.device())?;
     let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
-    Ok(Some((losses, gradient)))
+    Ok((losses, gradient))
 }
 
 /// Targets of a batch that do not fit its outputs.
@@ -300,41 +308,15 @@ fn misfit(y_true: &Tensor, expected: &[usize], advice: &str) -> Error {
     }
 }
 
-/// Targets in the shape of the outputs: (batch) becomes (batch, 1) and the other way round.
-/// Targets of other ranks stay as they are.
-///
-/// # Errors
-/// When candle cannot reshape.
-pub fn aligned(y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-    let (true_rank, pred_rank) = (y_true.rank(), y_pred.rank());
-    Ok(
-        if true_rank + 1 == pred_rank && y_pred.dim(D::Minus1)? == 1 {
-            y_true.unsqueeze(true_rank)?
-        } else if true_rank == pred_rank + 1 && y_true.dim(D::Minus1)? == 1 {
-            y_true.squeeze(true_rank - 1)?
-        } else {
-            y_true.clone()
-        },
-    )
-}
-
-/// An error unless targets have the outputs' shape, but for a last axis of length 1.
-pub(crate) fn check_same_shape(y_true: &Data, output_shape: &[usize]) -> Result<()> {
-    let bare = |shape: &[usize]| match shape {
-        [rest @ .., 1] => rest.to_vec(),
-        all => all.to_vec(),
-    };
+/// The outputs' shape as the loss sees it, or an error unless targets have it, but for a last axis of
+/// length 1.
+fn check_same_shape<'a>(y_true: &Data, output_shape: &'a [usize]) -> Result<&'a [usize]> {
     if output_shape.is_empty() {
         return Err(no_axis());
     }
-    if bare(y_true.sample_shape()) == bare(output_shape) {
-        return Ok(());
-    }
-    Err(target_error(
-        y_true,
-        output_shape,
-        "give a target for every output, or the last layer as many units as a target has numbers",
-    ))
+    let fit = shapes::same(y_true.sample_shape(), output_shape);
+    fit.map_err(|misfit| misfit.error(y_true.shape_text()))?;
+    Ok(shapes::compared(y_true.sample_shape(), output_shape))
 }
 
 /// Outputs that are one bare number a sample.
@@ -348,10 +330,5 @@ fn no_axis() -> Error {
 }
 
 fn target_error(y_true: &Data, expected: &[usize], advice: &str) -> Error {
-    Error::Samples {
-        argument: "y",
-        expected: of_samples(expected),
-        got: y_true.shape_text(),
-        advice: advice.to_string(),
-    }
+    Misfit::new(expected, advice).error(y_true.shape_text())
 }

@@ -34,8 +34,8 @@ impl Loss for Poisson {
     loss_access!("Poisson");
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
-        let expected = (y * (y_pred + EPSILON)?.log()?)?;
-        formulas::mean(&(y_pred - expected)?)
+        let (y, p) = formulas::pair(y_true, y_pred)?;
+        let expected = (y * (&p + EPSILON)?.log()?)?;
+        formulas::mean(&(p - expected)?)
     }
 }

@@ -103,14 +103,16 @@ impl Weighing {
         };
         if losses.rank() == 0 {
             return Ok(Self {
-                factors: of_whole_batch(reduction, sample_weight)?,
+                factors: of_whole_batch(reduction, sample_weight, mask)?
+                    .map(|factor| factor.to_dtype(losses.dtype()))
+                    .transpose()?,
                 scale: 1.0,
                 axes,
             });
         }
         let own = loss.mask(y_true)?;
         let own = own.map(|mask| in_shape_of(&mask, losses)).transpose()?;
-        let mask = mask.map(|mask| spread(mask, losses)).transpose()?;
+        let mask = mask.map(|mask| spread_mask(mask, losses)).transpose()?;
         let mask = match (own, mask) {
             (Some(own), Some(mask)) => Some((own * mask)?),
             (own, mask) => own.or(mask),
@@ -161,15 +163,40 @@ impl Weighing {
     }
 }
 
-/// One loss of all samples counts as much as their weights do, as Keras has it.
-fn of_whole_batch(reduction: Reduction, weights: Option<&Tensor>) -> Result<Option<Tensor>> {
-    match weights {
-        Some(weights) if reduction == Reduction::Sum => Ok(Some(weights.sum_all()?)),
-        Some(weights) if reduction != Reduction::MeanWithSampleWeight => {
-            Ok(Some(weights.mean_all()?))
+/// One loss of all samples counts as much as their weights do, as Keras has it: their sum, their
+/// mean, or once unless they sum to 0. Steps that are masked have no weight, and no part in the mean.
+fn of_whole_batch(
+    reduction: Reduction,
+    weights: Option<&Tensor>,
+    mask: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    let weights = match (weights, mask) {
+        (None, None) => return Ok(None),
+        (Some(weights), None) => weights.clone(),
+        (weights, Some(mask)) => {
+            let weights = weights.map(|weights| spread(weights, mask)).transpose()?;
+            masked(mask, weights, reduction)?
         }
-        _ => Ok(None),
-    }
+    };
+    let sum = weights.sum_all()?;
+    Ok(Some(match reduction {
+        Reduction::Sum => sum,
+        Reduction::SumOverBatchSize | Reduction::Mean => weights.mean_all()?,
+        Reduction::MeanWithSampleWeight => sum.ne(&sum.zeros_like()?)?.to_dtype(sum.dtype())?,
+    }))
+}
+
+/// A mask of the outputs' steps in the shape of the losses, or of a metric's values.
+pub(crate) fn spread_mask(mask: &Tensor, losses: &Tensor) -> Result<Tensor> {
+    fitted(mask, losses)?.ok_or_else(|| {
+        Error::argument(
+            "mask",
+            format!("a mask for losses of shape {}", tuple(losses.dims())),
+            tuple(mask.dims()),
+            "a masked step needs a loss of its own: give targets the outputs' axes, (n, steps, 1) \
+             for outputs of that shape, and reduce over the last axis alone",
+        )
+    })
 }
 
 /// A mask in the losses' shape and number type.
@@ -192,24 +219,28 @@ fn in_shape_of(mask: &Tensor, losses: &Tensor) -> Result<Tensor> {
 
 /// Weights of samples, (batch) or (batch, 1), or of all losses, in the losses' shape.
 pub(crate) fn spread(weights: &Tensor, losses: &Tensor) -> Result<Tensor> {
-    let weights = weights.to_dtype(losses.dtype())?;
-    let (got, shape) = (weights.dims(), losses.dims());
-    let rank = got.iter().rposition(|length| *length != 1);
-    let bare = &got[..rank.map_or(1.min(got.len()), |last| last + 1)];
-    let fits = bare.len() <= shape.len() && bare == &shape[..bare.len()];
-    if !fits || bare.is_empty() {
-        let advice = "give one weight for each sample, or for each of its losses";
-        let expected = format!("weights for losses of shape {}", tuple(shape));
-        return Err(Error::argument(
+    fitted(weights, losses)?.ok_or_else(|| {
+        Error::argument(
             "sample_weight",
-            expected,
-            tuple(got),
-            advice,
-        ));
+            format!("weights for losses of shape {}", tuple(losses.dims())),
+            tuple(weights.dims()),
+            "give one weight for each sample, or for each of its losses",
+        )
+    })
+}
+
+/// Numbers of samples, or of all losses, in the losses' shape; `None` where they do not fit.
+fn fitted(numbers: &Tensor, losses: &Tensor) -> Result<Option<Tensor>> {
+    let (given, shape) = (numbers.dims(), losses.dims());
+    let rank = given.iter().rposition(|length| *length != 1);
+    let bare = &given[..rank.map_or(1.min(given.len()), |last| last + 1)];
+    if bare.is_empty() || !shape.starts_with(bare) {
+        return Ok(None);
     }
     let mut padded = bare.to_vec();
     padded.resize(shape.len(), 1);
-    Ok(weights.reshape(padded)?.broadcast_as(shape)?.contiguous()?)
+    let numbers = numbers.to_dtype(losses.dtype())?.reshape(padded)?;
+    Ok(Some(numbers.broadcast_as(shape)?.contiguous()?))
 }
 
 /// Weights that leave masked losses out: of a mean they are left out of the count as well.
@@ -237,7 +268,7 @@ fn shares(numbers: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::losses::{BinaryCrossentropy, differentiate};
+    use crate::losses::{BinaryCrossentropy, Dice, differentiate};
     use candle_core::{DType, Device, Var};
 
     fn numbers(shape: &[usize]) -> Tensor {
@@ -265,6 +296,24 @@ mod tests {
             let difference = difference.max_all().unwrap().to_scalar::<f64>().unwrap();
             assert!(difference < 1e-12, "axis {axis}: {difference}");
         }
+    }
+
+    #[test]
+    fn a_whole_batch_of_double_numbers_takes_a_mask_of_single_ones() {
+        let (y_true, y_pred) = (numbers(&[2, 3, 1]), numbers(&[2, 3, 1]));
+        let mask = Tensor::new(&[[1f32, 1.0, 0.0], [1.0, 0.0, 0.0]], &Device::Cpu).unwrap();
+        let loss = Dice::new().reduction(Reduction::Sum);
+        let (losses, gradient) = differentiate(&loss, &y_true, &y_pred).unwrap();
+        let weighing = Weighing::new(&loss, &losses, &y_true, None, Some(&mask)).unwrap();
+        let (terms, scale) = weighing.terms(&losses).unwrap();
+        let sum = terms.to_scalar::<f64>().unwrap() * scale;
+        assert_eq!(sum, 3.0 * losses.to_scalar::<f64>().unwrap());
+        let all = weighing.gradient(&gradient).unwrap();
+        let difference = (all - (gradient * 3.0).unwrap()).unwrap().abs().unwrap();
+        assert_eq!(
+            difference.sum_all().unwrap().to_scalar::<f64>().unwrap(),
+            0.0
+        );
     }
 
     #[test]

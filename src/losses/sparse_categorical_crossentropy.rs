@@ -72,6 +72,11 @@ impl SparseCategoricalCrossentropy {
 
     loss_setters!();
 
+    /// An error for arguments out of range, where outputs have the shape (None, `output_shape`).
+    pub(crate) fn check_arguments(&self, output_shape: &[usize]) -> Result<()> {
+        labels::class_axis(self.axis, output_shape.len() + 1).map(drop)
+    }
+
     /// -ln of the label's probability for each row of outputs, whose classes are the last axis.
     fn of_rows(&self, labels: &Tensor, rows: &Tensor) -> Result<Tensor> {
         let axis = rows.rank() - 1;
@@ -85,7 +90,7 @@ impl SparseCategoricalCrossentropy {
     }
 
     /// Losses and gradient in memory, of outputs whose classes are the last axis.
-    fn fused(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+    fn fused(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
         labels::check_rows(y_true, y_pred)?;
         let classes = y_pred.dim(D::Minus1)?;
         labels::check_each(&ops::numbers(y_true)?, classes, 1, self.ignore_class)?;
@@ -94,14 +99,14 @@ impl SparseCategoricalCrossentropy {
     }
 
     /// Losses and gradient in candle's operations, of outputs whose classes are the last axis.
-    fn plain(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+    fn plain(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<(Tensor, Tensor)> {
         let classes = y_pred.dim(D::Minus1)?;
         let classes = Tensor::arange(0u32, classes as u32, y_pred.device())?;
         let labels = labels::indices(y_true, y_pred, self.ignore_class)?;
         let one_hot = labels.broadcast_eq(&classes)?.to_dtype(y_pred.dtype())?;
         let probabilities = candle_nn::ops::softmax(y_pred, D::Minus1)?;
         let losses = self.of_rows(&labels, y_pred)?;
-        Ok(Some((losses, (probabilities - one_hot)?)))
+        Ok((losses, (probabilities - one_hot)?))
     }
 }
 
@@ -130,7 +135,8 @@ impl Loss for SparseCategoricalCrossentropy {
     }
 
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
-        labels::check(y_true, output_shape, self.axis, self.ignore_class)
+        labels::check(y_true, output_shape, self.axis, self.ignore_class)?;
+        labels::check_classes(self.axis, output_shape)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
@@ -153,17 +159,30 @@ impl Loss for SparseCategoricalCrossentropy {
         if !self.from_logits || !last {
             return Ok(None);
         }
-        let both = if ops::in_memory(&[y_true, y_pred]) {
+        let (losses, gradient) = if ops::in_memory(&[y_true, y_pred]) {
             self.fused(y_true, y_pred)?
         } else {
             self.plain(y_true, y_pred)?
         };
-        match (both, labels::counted(y_true, self.ignore_class)?) {
-            (Some((losses, gradient)), Some(counted)) => Ok(Some((
+        Ok(Some(match labels::counted(y_true, self.ignore_class)? {
+            Some(counted) => (
                 zero_unless(&counted, &losses)?,
                 zero_unless(&counted, &gradient)?,
-            ))),
-            (both, _) => Ok(both),
+            ),
+            None => (losses, gradient),
+        }))
+    }
+
+    fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        // The loop over both is faster than the losses alone in candle's operations.
+        let both = if ops::in_memory(&[y_true, y_pred]) {
+            self.losses_and_gradient(y_true, y_pred)?
+        } else {
+            None
+        };
+        match both {
+            Some((losses, _)) => Ok(losses),
+            None => self.call(y_true, y_pred),
         }
     }
 

@@ -95,16 +95,16 @@ impl Loss for Tversky {
     fn check(&self, y_true: &Data, output_shape: &[usize]) -> Result<()> {
         arguments::not_negative("alpha", self.alpha, "Keras's default is 0.5")?;
         arguments::not_negative("beta", self.beta, "Keras's default is 0.5")?;
-        check_same_shape(y_true, output_shape)?;
-        arguments::axes(&self.axes(), output_shape)
+        let outputs = check_same_shape(y_true, output_shape)?;
+        arguments::axes(&self.axes(), outputs)
     }
 
     fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        let y = formulas::targets(y_true, y_pred)?;
+        let (y, p) = formulas::pair(y_true, y_pred)?;
         let axes = self.axis.as_ref();
-        let overlap = sum(&(&y * y_pred)?, axes)?;
-        let missed = sum(&((1.0 - y_pred)? * &y)?, axes)?;
-        let too_much = sum(&(y_pred * (1.0 - &y)?)?, axes)?;
+        let overlap = sum(&(&y * &p)?, axes)?;
+        let missed = sum(&((1.0 - &p)? * &y)?, axes)?;
+        let too_much = sum(&(p * (1.0 - &y)?)?, axes)?;
         let weighed = ((&overlap + (missed * self.alpha)?)? + (too_much * self.beta)?)?;
         Ok((1.0 - (overlap / (weighed + EPSILON)?)?)?)
     }

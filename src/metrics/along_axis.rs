@@ -5,7 +5,7 @@ use crate::{Axes, Result, losses::EPSILON};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// The mean of a number that compares targets with outputs along an axis.
+/// The mean of a number that compares targets with outputs along axes.
 macro_rules! along_axis {
     ($(#[$documentation:meta])* $class:ident, $name:literal, $formula:ident) => {
         $(#[$documentation])*
@@ -14,15 +14,15 @@ macro_rules! along_axis {
         /// `y_true` and `y_pred` (batch, .., outputs), both of one shape.
         ///
         /// # Defaults
-        /// Along the last axis, so that every sample has a number of its own. Axis 0 compares a
-        /// batch's samples, and the result depends on the batches.
+        /// Along the last axis, so that every sample has a number of its own, or each of its rows.
+        /// Axis 0 compares a batch's samples, and the result depends on the batches.
         ///
         /// # Errors
         /// `fit` and `evaluate` fail for targets of another shape and an axis that is none.
         #[doc = concat!("\nKeras: `", stringify!($class), "`.")]
         #[derive(Debug, Clone, Serialize, Deserialize)]
         pub struct $class {
-            axis: i64,
+            axis: Axes,
             #[serde(flatten)]
             base: Base,
         }
@@ -31,14 +31,15 @@ macro_rules! along_axis {
             /// Along the last axis.
             pub fn new() -> Self {
                 Self {
-                    axis: -1,
+                    axis: Axes::One(-1),
                     base: Base::new($name),
                 }
             }
 
-            /// The axis along which numbers are compared: 0 is the batch's, -1 the last.
-            pub fn axis(mut self, axis: i64) -> Self {
-                self.axis = axis;
+            /// The axis along which numbers are compared, or several, `[1, 2]`: 0 is the batch's, -1
+            /// the last.
+            pub fn axis(mut self, axis: impl Into<Axes>) -> Self {
+                self.axis = axis.into();
                 self
             }
 
@@ -46,7 +47,7 @@ macro_rules! along_axis {
 
             fn values(&self) -> AlongAxis {
                 AlongAxis {
-                    axis: self.axis,
+                    axis: self.axis.clone(),
                     formula: $formula,
                 }
             }
@@ -124,62 +125,56 @@ along_axis! {
     ConcordanceCorrelation, "concordance_correlation", concordance
 }
 
-/// A number for everything along an axis, by a formula of (targets, outputs, axis).
+/// A number for everything along axes, by a formula of (targets, outputs, axes).
 #[derive(Debug)]
 struct AlongAxis {
-    axis: i64,
-    formula: fn(&Tensor, &Tensor, usize) -> Result<Tensor>,
-}
-
-impl AlongAxis {
-    fn index(&self, rank: usize) -> Result<usize> {
-        let indices = Axes::One(self.axis).resolve(rank)?;
-        Ok(indices.first().copied().unwrap_or_default())
-    }
+    axis: Axes,
+    formula: fn(&Tensor, &Tensor, &[usize]) -> Result<Tensor>,
 }
 
 impl Values for AlongAxis {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
         shapes::same(target, output)?;
-        self.index(output.len() + 1).map(|_| ())
+        let output = shapes::compared(target, output);
+        self.axis.resolve(output.len() + 1).map(drop)
     }
 
     fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
-        (self.formula)(y_true, y_pred, self.index(y_pred.rank())?)
+        (self.formula)(y_true, y_pred, &self.axis.resolve(y_pred.rank())?)
     }
 }
 
-fn cosine(y_true: &Tensor, y_pred: &Tensor, axis: usize) -> Result<Tensor> {
-    let products = (normalized(y_true, axis)? * normalized(y_pred, axis)?)?;
-    Ok(products.sum(axis)?)
+fn cosine(y_true: &Tensor, y_pred: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let products = (normalized(y_true, axes)? * normalized(y_pred, axes)?)?;
+    Ok(products.sum(axes)?)
 }
 
-/// Numbers divided by their length along an axis, of which Keras takes at least its epsilon.
-fn normalized(numbers: &Tensor, axis: usize) -> Result<Tensor> {
-    let length = numbers.sqr()?.sum_keepdim(axis)?.sqrt()?.maximum(EPSILON)?;
+/// Numbers divided by their length along axes, of which Keras takes at least its epsilon.
+fn normalized(numbers: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let length = numbers.sqr()?.sum_keepdim(axes)?.sqrt()?.maximum(EPSILON)?;
     Ok(numbers.broadcast_div(&length)?)
 }
 
-fn pearson(y_true: &Tensor, y_pred: &Tensor, axis: usize) -> Result<Tensor> {
+fn pearson(y_true: &Tensor, y_pred: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let standard = |numbers: &Tensor| -> Result<Tensor> {
-        let centred = numbers.broadcast_sub(&numbers.mean_keepdim(axis)?)?;
-        let deviation = variance(&centred, axis)?.sqrt()?;
+        let centred = numbers.broadcast_sub(&numbers.mean_keepdim(axes)?)?;
+        let deviation = variance(&centred, axes)?.sqrt()?;
         Ok(centred.broadcast_div(&deviation)?)
     };
-    Ok((standard(y_true)? * standard(y_pred)?)?.mean(axis)?)
+    Ok((standard(y_true)? * standard(y_pred)?)?.mean(axes)?)
 }
 
-fn concordance(y_true: &Tensor, y_pred: &Tensor, axis: usize) -> Result<Tensor> {
-    let (true_mean, pred_mean) = (y_true.mean_keepdim(axis)?, y_pred.mean_keepdim(axis)?);
+fn concordance(y_true: &Tensor, y_pred: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let (true_mean, pred_mean) = (y_true.mean_keepdim(axes)?, y_pred.mean_keepdim(axes)?);
     let products = (y_true.broadcast_sub(&pred_mean)? * y_pred.broadcast_sub(&pred_mean)?)?;
-    let spread = (variance(y_true, axis)? + variance(y_pred, axis)?)?;
+    let spread = (variance(y_true, axes)? + variance(y_pred, axes)?)?;
     let spread = (spread + (true_mean - pred_mean)?.sqr()?)?;
     let shares = (products * 2.0)?.broadcast_div(&(spread + EPSILON)?)?;
-    Ok(shares.mean(axis)?)
+    Ok(shares.mean(axes)?)
 }
 
-/// The mean of the squared distances from the mean, along an axis that is kept.
-fn variance(numbers: &Tensor, axis: usize) -> Result<Tensor> {
-    let distances = numbers.broadcast_sub(&numbers.mean_keepdim(axis)?)?;
-    Ok(distances.sqr()?.mean_keepdim(axis)?)
+/// The mean of the squared distances from the mean, along axes that are kept.
+fn variance(numbers: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let distances = numbers.broadcast_sub(&numbers.mean_keepdim(axes)?)?;
+    Ok(distances.sqr()?.mean_keepdim(axes)?)
 }

@@ -1,6 +1,6 @@
 use super::base::{Base, default_is_new, metric_access, metric_setters};
-use super::{Counter, Direction, Metric, rule::Rule, rule::RuleCounter};
-use crate::{Error, Result};
+use super::{Counter, Direction, Metric, check_finite, rule::Rule, rule::RuleCounter};
+use crate::Result;
 use serde::{Deserialize, Serialize};
 
 /// The share of outputs on their targets' side of a threshold: an output above it says 1, any
@@ -43,7 +43,7 @@ impl BinaryAccuracy {
         }
     }
 
-    /// What an output must exceed to say 1.
+    /// What an output must exceed to say 1; any finite number, such as 0 for logits.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
         self
@@ -66,15 +66,7 @@ impl Metric for BinaryAccuracy {
     }
 
     fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-        if !self.threshold.is_finite() {
-            let advice = "0.5 suits probabilities, 0 logits";
-            return Err(Error::argument(
-                "threshold",
-                "a finite number",
-                self.threshold,
-                advice,
-            ));
-        }
+        check_finite("threshold", self.threshold)?;
         self.rule().check(target_shape, output_shape)
     }
 }

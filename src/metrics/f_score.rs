@@ -279,7 +279,7 @@ impl Tally for Scores {
                 }
                 vec![self.score(&all)]
             }
-            Some(Average::Macro) => vec![scores.sum::<f64>() / self.classes.len() as f64],
+            Some(Average::Macro) => vec![scores.sum::<f64>() / self.classes.len().max(1) as f64],
             Some(Average::Weighted) => {
                 let total: f64 = self.classes.iter().map(|class| class.targets).sum();
                 let shares = self

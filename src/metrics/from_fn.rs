@@ -1,12 +1,12 @@
 use super::{Counter, Metric, RunningMean};
-use crate::Result;
+use crate::{Result, losses::aligned};
 use candle_core::Tensor;
 use std::{fmt, sync::Arc};
 
 /// A metric of your own from a function: the mean of the values that it gives for the samples.
 ///
-/// `values` gets targets and outputs of a batch, and gives one number or several for every sample:
-/// (batch, ..). They count by their samples' weights in a [`Weighted`](super::Weighted) metric.
+/// `values` gets targets and outputs of a batch, [`aligned`], and gives one number or several for
+/// every sample: (batch, ..). They count by their samples' weights in a [`Weighted`](super::Weighted) metric.
 ///
 /// ```
 /// use candle_keras::{metrics, prelude::*};
@@ -71,8 +71,9 @@ impl Counter for FromFnCounter {
         y_pred: &Tensor,
         sample_weight: Option<&Tensor>,
     ) -> Result<()> {
-        let values = (self.metric.values)(y_true, y_pred)?;
-        super::check_values(&values, y_pred)?;
+        let (y_true, y_pred) = aligned(y_true, y_pred)?;
+        let values = (self.metric.values)(&y_true, &y_pred)?;
+        super::check_values(&values, &y_pred)?;
         self.mean.add_weighted(&values, sample_weight)
     }
 

@@ -1,6 +1,6 @@
 use super::base::{Base, default_is_new, metric_access, metric_setters};
 use super::tally::{Batch, Tally, TallyCounter};
-use super::{Counter, Direction, Metric, check_share};
+use super::{Counter, Direction, Metric, check_finite};
 use crate::{Axes, Error, Result, error::batched, losses::EPSILON};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class that is none, and shapes that do not fit.
+/// `fit` and `evaluate` fail for a class that is none, more than 8,192 classes, and shapes that do not
+/// fit.
 ///
 /// Keras: `IoU`. As there, numbers and weights are cut to whole ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,8 +66,8 @@ pub struct IoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class other than 0 and 1, a threshold outside 0 to 1, and shapes
-/// that do not fit.
+/// `fit` and `evaluate` fail for a class other than 0 and 1, a threshold that is not finite, and
+/// shapes that do not fit.
 ///
 /// Keras: `BinaryIoU`. As there, targets and weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub struct BinaryIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for shapes that do not fit.
+/// `fit` and `evaluate` fail for more than 8,192 classes, and shapes that do not fit.
 ///
 /// Keras: `MeanIoU`. As there, numbers and weights are cut to whole ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -133,7 +134,8 @@ pub struct MeanIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for a class that is none, and shapes that do not fit.
+/// `fit` and `evaluate` fail for a class that is none, more than 8,192 classes, and shapes that do not
+/// fit.
 ///
 /// Keras: `OneHotIoU`. As there, weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,7 +170,7 @@ pub struct OneHotIoU {
 /// ```
 ///
 /// # Errors
-/// `fit` and `evaluate` fail for shapes that do not fit.
+/// `fit` and `evaluate` fail for more than 8,192 classes, and shapes that do not fit.
 ///
 /// Keras: `OneHotMeanIoU`. As there, weights are cut to whole numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -262,7 +264,7 @@ impl BinaryIoU {
         self
     }
 
-    /// The least output of class 1.
+    /// The least output of class 1; any finite number, such as 0 for logits.
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
         self
@@ -370,7 +372,6 @@ macro_rules! metric_of_overlap {
             }
 
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-                self.tally().check_arguments()?;
                 self.tally().check(target_shape, output_shape)
             }
         }
@@ -378,6 +379,9 @@ macro_rules! metric_of_overlap {
 }
 
 metric_of_overlap!(IoU BinaryIoU MeanIoU OneHotIoU OneHotMeanIoU);
+
+/// The most classes, whose matrix takes 512 MiB.
+const MOST_CLASSES: usize = 1 << 13;
 
 /// How often each class was the target where each was the output.
 #[derive(Debug)]
@@ -389,7 +393,7 @@ struct Overlap {
     targets: Kind,
     outputs: Kind,
     axis: i64,
-    /// (targets, outputs), row by row.
+    /// (targets, outputs), row by row; empty before the first batch.
     matrix: Vec<f64>,
 }
 
@@ -415,19 +419,25 @@ impl Overlap {
     fn new(num_classes: usize) -> Self {
         Self {
             num_classes,
-            ids: (0..num_classes).collect(),
+            ids: (0..num_classes.min(MOST_CLASSES)).collect(),
             ignore_class: None,
             targets: Kind::Labels,
             outputs: Kind::Labels,
             axis: -1,
-            matrix: vec![0.0; num_classes * num_classes],
+            matrix: Vec::new(),
         }
     }
 
     fn check_arguments(&self) -> Result<()> {
         super::check_at_least_one("num_classes", self.num_classes)?;
+        if self.num_classes > MOST_CLASSES {
+            let expected = format!("at most {MOST_CLASSES}");
+            let advice = "a number is kept for every pair of classes: count fewer of them";
+            let got = self.num_classes;
+            return Err(Error::argument("num_classes", expected, got, advice));
+        }
         if let Kind::Probabilities(threshold) = self.outputs {
-            check_share("threshold", f64::from(threshold))?;
+            check_finite("threshold", f64::from(threshold))?;
         }
         if self.ids.is_empty() {
             let advice = "name the classes that count";
@@ -513,16 +523,19 @@ impl Layout {
         label / self.inner * self.classes * self.inner + label % self.inner
     }
 
-    /// The class that numbers say at `label`; as Keras does it cuts labels to whole numbers.
+    /// The class that numbers say at `label`; as Keras does it cuts labels to whole numbers. -1, no
+    /// class, for a label that is not finite.
     fn class(&self, kind: Kind, numbers: &[f32], label: usize) -> i64 {
         let at = |index: usize| numbers.get(index).copied().unwrap_or(f32::NAN);
         let start = self.start(label);
         match kind {
+            Kind::Labels if !at(start).is_finite() => -1,
             Kind::Labels => at(start) as i64,
             Kind::Probabilities(threshold) => i64::from(at(start) >= threshold),
             Kind::Scores => {
-                let mut best = (0, at(start));
-                for class in 1..self.classes {
+                // NaN is never the greatest, as in TensorFlow.
+                let mut best = (0, f32::NEG_INFINITY);
+                for class in 0..self.classes {
                     let score = at(start + class * self.inner);
                     if score > best.1 {
                         best = (class as i64, score);
@@ -536,6 +549,7 @@ impl Layout {
 
 impl Tally for Overlap {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
+        self.check_arguments()?;
         let targets = self.labels_shape(self.targets, target)?;
         let outputs = self.labels_shape(self.outputs, output)?;
         if targets == outputs {
@@ -560,6 +574,8 @@ impl Tally for Overlap {
         let (Ok(targets), Ok(outputs)) = (targets, outputs) else {
             return; // `check` has seen the axis
         };
+        let classes = self.num_classes.min(MOST_CLASSES); // `check` has seen them as well
+        self.matrix.resize(classes * classes, 0.0);
         for label in 0..outputs.labels.min(targets.labels) {
             let target = targets.class(self.targets, batch.y_true, label);
             let output = outputs.class(self.outputs, batch.y_pred, label);
@@ -569,8 +585,11 @@ impl Tally for Overlap {
     }
 
     fn values(&self) -> Vec<f64> {
-        let classes = 0..self.num_classes;
-        let at = |target: usize, output: usize| self.matrix[target * self.num_classes + output];
+        let classes = 0..self.num_classes.min(MOST_CLASSES);
+        let at = |target: usize, output: usize| {
+            let count = self.matrix.get(target * self.num_classes + output);
+            count.copied().unwrap_or_default()
+        };
         let overlaps = self
             .ids
             .iter()
@@ -593,6 +612,61 @@ impl Tally for Overlap {
 mod tests {
     use super::*;
     use candle_core::{Device, Tensor};
+
+    /// The overlap of two classes' labels, or of outputs of them.
+    fn counted(metric: impl Metric, y_true: &[f32], y_pred: &[f32]) -> f64 {
+        let mut counter = metric.counter();
+        let tensor = |numbers: &[f32]| Tensor::new(numbers, &Device::Cpu).unwrap();
+        let update = counter.update(&tensor(y_true), &tensor(y_pred), None);
+        update.unwrap();
+        counter.result().unwrap()
+    }
+
+    #[test]
+    fn what_is_not_finite_is_no_class_as_in_keras() {
+        // Numbers of Keras 3.15.1: 2/2/(1 + 1e-7) where the third sample is left out.
+        for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let of_output = counted(MeanIoU::new(2), &[0.0, 1.0, 1.0], &[0.0, 1.0, strange]);
+            assert!((of_output - 0.9999999).abs() < 1e-6, "{strange}");
+            let of_target = counted(MeanIoU::new(2), &[0.0, strange, 1.0], &[0.0, 1.0, 1.0]);
+            assert!((of_target - 0.9999999).abs() < 1e-6, "{strange}");
+        }
+        let cut = counted(MeanIoU::new(2), &[0.0, 1.0, 1.0], &[0.0, -0.5, 1.0]);
+        assert!((cut - 0.5).abs() < 1e-6);
+        // An output that is NaN is below every threshold, and never the greatest.
+        let binary = counted(BinaryIoU::new(), &[0.0, 1.0, 1.0], &[0.0, 1.0, f32::NAN]);
+        assert!((binary - 0.5).abs() < 1e-6);
+        let y_true = Tensor::new(&[[0f32, 1.0], [1.0, 0.0]], &Device::Cpu).unwrap();
+        let y_pred = Tensor::new(&[[0.2f32, f32::NAN], [f32::NAN, 0.1]], &Device::Cpu).unwrap();
+        let mut counter = OneHotMeanIoU::new(2).counter();
+        counter.update(&y_true, &y_pred, None).unwrap();
+        assert_eq!(counter.result().unwrap(), 0.0);
+    }
+
+    #[test]
+    fn a_threshold_may_be_one_of_logits() {
+        let metric = BinaryIoU::new().threshold(-1.0);
+        let overlap = counted(metric, &[0.0, 1.0, 1.0], &[-2.0, 1.0, -0.5]);
+        assert!((overlap - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn more_classes_than_there_is_memory_for_are_an_error() {
+        for count in [(1 << 13) + 1, 1 << 32, usize::MAX] {
+            let expected = format!(
+                "`num_classes`: expected at most 8192, got {count}: a number is kept for every \
+                 pair of classes: count fewer of them"
+            );
+            let metric = MeanIoU::new(count);
+            assert_eq!(metric.check(&[], &[]).unwrap_err().to_string(), expected);
+            let mut counter = metric.counter();
+            assert_eq!(counter.result().unwrap(), 0.0);
+            let y = Tensor::new(&[0f32], &Device::Cpu).unwrap();
+            let updated = counter.update(&y, &y, None);
+            assert_eq!(updated.unwrap_err().to_string(), expected);
+        }
+        assert!(MeanIoU::new(1 << 13).check(&[], &[]).is_ok());
+    }
 
     #[test]
     fn classes_can_lie_along_any_axis() {

@@ -42,9 +42,13 @@ impl<V: Values> Counter for MeanCounter<V> {
         y_pred: &Tensor,
         sample_weight: Option<&Tensor>,
     ) -> Result<()> {
-        let y_true = aligned(y_true, y_pred)?.to_dtype(y_pred.dtype())?;
+        let (y_true, y_pred) = &aligned(y_true, y_pred)?;
+        let y_true = y_true.to_dtype(y_pred.dtype())?;
         let (target, output) = shapes::of_batch(&y_true, y_pred)?;
         self.values.check(target, output)?;
+        if y_pred.elem_count() == 0 {
+            return Ok(()); // candle has no maximum of nothing
+        }
         let mut values = self.values.values(&y_true, y_pred)?;
         let mut weights = match sample_weight {
             Some(weights) => Some(spread(weights, &values)?),

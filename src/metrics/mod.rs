@@ -258,8 +258,9 @@ impl Metric for Box<dyn Metric> {
 
 /// A metric's count of the samples so far.
 pub trait Counter: Debug + Send + Sync {
-    /// Counts the samples of a batch, from their targets, which come as a loss gets them, and the
-    /// model's outputs. `sample_weight` is there for a weighted metric of samples with weights.
+    /// Counts the samples of a batch, from their targets and the model's outputs, which
+    /// [`losses::aligned`](crate::losses::aligned) brings into one shape. `sample_weight` is there for
+    /// a weighted metric of samples with weights.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -270,7 +271,8 @@ pub trait Counter: Debug + Send + Sync {
         sample_weight: Option<&Tensor>,
     ) -> Result<()>;
 
-    /// The number so far, of several their mean; before the first sample it says nothing.
+    /// The number so far, of several their mean. Of no sample, or weights that are all 0, the
+    /// crate's metrics give 0, as Keras does; [`R2Score`] alone is NaN there.
     ///
     /// # Errors
     /// When candle's operations fail.
@@ -297,6 +299,15 @@ pub(crate) fn check_share(argument: &str, value: f64) -> Result<()> {
         value,
         advice,
     ))
+}
+
+/// An error unless a number is finite: a threshold may lie anywhere among logits.
+fn check_finite(argument: &str, value: f64) -> Result<()> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    let advice = "0.5 suits probabilities, 0 logits";
+    Err(Error::argument(argument, "a finite number", value, advice))
 }
 
 /// An error unless a count is at least 1.

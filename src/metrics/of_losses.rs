@@ -14,19 +14,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub(super) struct OfLoss<L> {
     loss: L,
-    /// Which shapes fit.
-    fits: fn(&[usize], &[usize]) -> Result<()>,
+    fits: Fits<L>,
 }
 
+/// An error unless shapes of targets and outputs fit, and the loss's arguments are in range.
+type Fits<L> = fn(&L, &[usize], &[usize]) -> Result<()>;
+
 impl<L: Loss> OfLoss<L> {
-    pub(super) fn new(loss: L, fits: fn(&[usize], &[usize]) -> Result<()>) -> Self {
+    pub(super) fn new(loss: L, fits: Fits<L>) -> Self {
         Self { loss, fits }
     }
 }
 
 impl<L: Loss> Values for OfLoss<L> {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
-        (self.fits)(target, output)
+        (self.fits)(&self.loss, target, output)
     }
 
     fn values(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
@@ -69,7 +71,8 @@ macro_rules! mean_of_loss {
             metric_access!($keras, Some(Direction::Down));
 
             fn counter(&self) -> Box<dyn Counter> {
-                Box::new(MeanCounter::new(OfLoss::new($loss, $fits)))
+                let fits = |_: &_, target: &[usize], output: &[usize]| $fits(target, output);
+                Box::new(MeanCounter::new(OfLoss::new($loss, fits)))
             }
 
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
@@ -104,6 +107,17 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{MeanAbsoluteError, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = MeanAbsoluteError::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [2., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 1.], [2., 3.]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 0.75).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     MeanAbsoluteError, losses::MeanAbsoluteError::new(), "mean_absolute_error", shapes::same,
     "MeanAbsoluteError"
 }
@@ -114,6 +128,17 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{MeanAbsolutePercentageError, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = MeanAbsolutePercentageError::new().counter();
+    /// let y_true = Tensor::new(&[[1f32, 2.], [4., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[2f32, 2.], [3., 1.]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 31.25).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     MeanAbsolutePercentageError, losses::MeanAbsolutePercentageError::new(),
     "mean_absolute_percentage_error", shapes::same, "MeanAbsolutePercentageError"
 }
@@ -123,6 +148,17 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{MeanSquaredLogarithmicError, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = MeanSquaredLogarithmicError::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [2., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 1.], [2., 3.]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 0.2402265).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     MeanSquaredLogarithmicError, losses::MeanSquaredLogarithmicError::new(),
     "mean_squared_logarithmic_error", shapes::same, "MeanSquaredLogarithmicError"
 }
@@ -132,6 +168,17 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{LogCoshError, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = LogCoshError::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [2., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 1.], [2., 3.]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 0.4396959).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     LogCoshError, losses::LogCosh::new(), "logcosh", shapes::same, "LogCoshError"
 }
 
@@ -141,6 +188,17 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, .., classes).
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{KLDivergence, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = KLDivergence::new().counter();
+    /// let y_true = Tensor::new(&[[0.5f32, 0.5], [0.9, 0.1]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.5f32, 0.5], [0.5, 0.5]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 0.1840321).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     KLDivergence, losses::KLDivergence::new(), "kl_divergence", shapes::same, "KLDivergence"
 }
 
@@ -149,23 +207,59 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{Metric, Poisson}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = Poisson::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [2., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[1f32, 1.], [2., 3.]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.1287733).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     Poisson, losses::Poisson::new(), "poisson", shapes::same, "Poisson"
 }
 
 mean_of_loss! {
-    /// The mean of the hinge losses: mean max(1 - y_true·y_pred, 0), with targets of 0 as -1.
+    /// The mean of the hinge losses: mean max(1 - y_true·y_pred, 0).
+    ///
+    /// Targets are -1 and 1. Where all targets of a batch are 0 or 1, 0 stands for -1.
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{Hinge, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = Hinge::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [0., 0.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.6f32, 0.4], [0.4, -0.6]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.0).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     Hinge, losses::Hinge::new(), "hinge", shapes::same, "Hinge"
 }
 
 mean_of_loss! {
-    /// The mean of the squared hinge losses: mean max(1 - y_true·y_pred, 0)², with targets of 0
-    /// as -1.
+    /// The mean of the squared hinge losses: mean max(1 - y_true·y_pred, 0)².
+    ///
+    /// Targets are -1 and 1. Where all targets of a batch are 0 or 1, 0 stands for -1.
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{Metric, SquaredHinge}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = SquaredHinge::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [0., 0.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.6f32, 0.4], [0.4, -0.6]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.26).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     SquaredHinge, losses::SquaredHinge::new(), "squared_hinge", shapes::same, "SquaredHinge"
 }
 
@@ -175,20 +269,62 @@ mean_of_loss! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, .., classes).
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{CategoricalHinge, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = CategoricalHinge::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [1., 0.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.6f32, 0.4], [0.4, 0.6]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.2).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
     CategoricalHinge, losses::CategoricalHinge::new(), "categorical_hinge", shapes::one_hot,
     "CategoricalHinge"
+}
+
+fn binary_fits(
+    loss: &losses::BinaryCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    shapes::same(target, output)?;
+    loss.check_arguments(shapes::compared(target, output))
+}
+
+fn one_hot_fits(
+    loss: &losses::CategoricalCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    shapes::one_hot(target, output)?;
+    loss.check_arguments(output)
+}
+
+fn labels_fit(
+    loss: &losses::SparseCategoricalCrossentropy,
+    target: &[usize],
+    output: &[usize],
+) -> Result<()> {
+    if !output.is_empty() {
+        loss.check_arguments(output)?;
+    }
+    let axis = loss.axes().resolve(output.len() + 1)?;
+    let axis = axis.first().copied().unwrap_or_default().saturating_sub(1);
+    shapes::labels_along(axis, target, output)
 }
 
 /// A metric with a loss's arguments: its mean.
 macro_rules! mean_of_cross_entropy {
     (
-        $(#[$documentation:meta])* $class:ident, $name:literal, $fits:path, without $unknown:expr;
+        $(#[$documentation:meta])* $class:ident, $name:literal, $fits:ident, without $unknown:expr;
         $($(#[$of_setter:meta])* $setter:ident: $argument:ty;)+
     ) => {
         $(#[$documentation])*
         ///
         /// # Errors
-        /// `fit` and `evaluate` fail for targets of another shape.
+        /// `fit` and `evaluate` fail for targets of another shape, and arguments out of range.
         #[doc = concat!("\nKeras: `", stringify!($class), "`.")]
         #[derive(Debug, Clone, Serialize, Deserialize)]
         pub struct $class {
@@ -238,7 +374,7 @@ macro_rules! mean_of_cross_entropy {
             }
 
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-                $fits(target_shape, output_shape)
+                $fits(&self.loss, target_shape, output_shape)
             }
 
             fn config(&self) -> Option<Config> {
@@ -256,8 +392,22 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, ..), both of one shape, or `y_true` (batch) for one output.
-    BinaryCrossentropy, "binary_crossentropy", shapes::same, without ["reduction", "axis"];
-    /// How far targets are moved towards ½, from 0 to 1.
+    ///
+    /// # Defaults
+    /// Probabilities, and targets as they are.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{BinaryCrossentropy, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = BinaryCrossentropy::new().label_smoothing(0.2).counter();
+    /// let y_true = Tensor::new(&[[0f32, 1.], [0., 0.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.6f32, 0.4], [0.4, 0.6]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 0.7946512).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
+    BinaryCrossentropy, "binary_crossentropy", binary_fits, without ["reduction", "axis"];
+    /// How far targets are moved towards ½, from 0 to 1; 0 by default.
     label_smoothing: f64;
 }
 
@@ -266,9 +416,25 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` and `y_pred` (batch, .., classes).
-    CategoricalCrossentropy, "categorical_crossentropy", shapes::one_hot, without ["reduction"];
-    /// How far targets are moved towards equal shares, from 0 to 1.
+    ///
+    /// # Defaults
+    /// Probabilities of classes along the last axis, and targets as they are.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{CategoricalCrossentropy, Metric}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = CategoricalCrossentropy::new().counter();
+    /// let y_true = Tensor::new(&[[0f32, 1., 0.], [0., 0., 1.]], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.05f32, 0.95, 0.], [0.1, 0.8, 0.1]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.1769392).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
+    CategoricalCrossentropy, "categorical_crossentropy", one_hot_fits, without ["reduction"];
+    /// How far targets are moved towards equal shares, from 0 to 1; 0 by default.
     label_smoothing: f64;
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default.
+    axis: i64;
 }
 
 mean_of_cross_entropy! {
@@ -276,8 +442,25 @@ mean_of_cross_entropy! {
     ///
     /// # Shapes
     /// `y_true` (batch, ..) or (batch, .., 1), `y_pred` (batch, .., classes).
-    SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", shapes::labels,
+    ///
+    /// # Defaults
+    /// Probabilities of classes along the last axis, and every label counts.
+    ///
+    /// ```
+    /// use candle_keras::{metrics::{Metric, SparseCategoricalCrossentropy}, prelude::{Device, Tensor}};
+    /// # fn main() -> anyhow::Result<()> {
+    /// let mut metric = SparseCategoricalCrossentropy::new().counter();
+    /// let y_true = Tensor::new(&[1f32, 2.], &Device::Cpu)?;
+    /// let y_pred = Tensor::new(&[[0.05f32, 0.95, 0.], [0.1, 0.8, 0.1]], &Device::Cpu)?;
+    /// metric.update(&y_true, &y_pred, None)?;
+    /// assert!((metric.result()? - 1.1769392).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
+    SparseCategoricalCrossentropy, "sparse_categorical_crossentropy", labels_fit,
     without ["reduction"];
-    /// The label of targets that do not count.
+    /// The label of targets that do not count; by default all do.
     ignore_class: i64;
+    /// The axis of the classes, counted with the samples' as 0; -1, the last, by default. Keras on
+    /// TensorFlow takes no other.
+    axis: i64;
 }

@@ -18,7 +18,8 @@ pub enum ClassAggregation {
 /// R² = 1 - Σ (y_true - y_pred)² / Σ (y_true - mean y_true)². 1 is without an error, 0 is as good
 /// as the mean.
 ///
-/// A score that is infinite, of targets that are all the same, counts as 0.
+/// A score that is infinite, of targets that are all the same, counts as 0. Sums are those of
+/// distances from the first target, so that such targets have no variance from rounding.
 ///
 /// # Shapes
 /// `y_true` and `y_pred` (batch, outputs), or `y_true` (batch) for one output.
@@ -116,8 +117,10 @@ struct Scores {
     outputs: Vec<Sums>,
 }
 
+/// Targets are counted by their distance from the first.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
+    first: Option<f64>,
     weights: f64,
     targets: f64,
     squared_targets: f64,
@@ -125,6 +128,14 @@ struct Sums {
 }
 
 impl Sums {
+    fn add(&mut self, y: f64, p: f64, weight: f64) {
+        let distance = y - *self.first.get_or_insert(y);
+        self.weights += weight;
+        self.targets += weight * distance;
+        self.squared_targets += weight * distance * distance;
+        self.squared_errors += weight * (y - p) * (y - p);
+    }
+
     /// The targets' squared distances from their mean.
     fn variation(&self) -> f64 {
         self.squared_targets - self.targets * self.targets / self.weights
@@ -157,12 +168,8 @@ impl Tally for Scores {
         self.targets += batch.y_true.len();
         let pairs = batch.y_true.iter().zip(batch.y_pred);
         for (index, (y, p)) in pairs.enumerate() {
-            let (y, p, weight) = (f64::from(*y), f64::from(*p), batch.weight(index));
-            let sums = &mut self.outputs[index % width];
-            sums.weights += weight;
-            sums.targets += weight * y;
-            sums.squared_targets += weight * y * y;
-            sums.squared_errors += weight * (y - p) * (y - p);
+            let weight = batch.weight(index);
+            self.outputs[index % width].add(f64::from(*y), f64::from(*p), weight);
         }
     }
 
@@ -184,5 +191,45 @@ impl Tally for Scores {
             .into_iter()
             .map(|score| self.adjusted(score))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Tensor};
+
+    #[test]
+    fn targets_that_are_all_the_same_have_no_variance_whatever_they_are() {
+        for (target, count) in [(0.1f32, 100), (1e6, 7), (-3.3, 1)] {
+            let y_true = Tensor::full(target, (count, 1), &Device::Cpu).unwrap();
+            let off = |by: f64| {
+                let mut counter = R2Score::new().counter();
+                let y_pred = (&y_true + by).unwrap();
+                counter.update(&y_true, &y_pred, None).unwrap();
+                counter.update(&y_true, &y_pred, None).unwrap();
+                counter.result().unwrap()
+            };
+            // -infinity, which counts as 0, and 0/0, as in Keras.
+            assert_eq!(off(0.5), 0.0, "{target}");
+            assert!(off(0.0).is_nan(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_variance_far_from_zero_keeps_its_digits() {
+        let y_true = Tensor::new(
+            &[[16_000_001f32], [16_000_004.0], [16_000_003.0]],
+            &Device::Cpu,
+        );
+        let y_pred = Tensor::new(
+            &[[16_000_002f32], [16_000_004.0], [16_000_004.0]],
+            &Device::Cpu,
+        );
+        let mut counter = R2Score::new().counter();
+        counter
+            .update(&y_true.unwrap(), &y_pred.unwrap(), None)
+            .unwrap();
+        assert!((counter.result().unwrap() - 4.0 / 7.0).abs() < 1e-12);
     }
 }

@@ -163,7 +163,8 @@ impl Counter for RuleCounter {
         y_pred: &Tensor,
         sample_weight: Option<&Tensor>,
     ) -> Result<()> {
-        let y_true = &aligned(y_true, y_pred)?.to_dtype(y_pred.dtype())?;
+        // The outputs stay as they are: their last axis says what is to be compared.
+        let y_true = &in_shape_of(y_pred, y_true)?.to_dtype(y_pred.dtype())?;
         let (target, output) = shapes::of_batch(y_true, y_pred)?;
         let rule = self.rule.unwrap_or_else(|| Rule::of(target, output));
         rule.check(target, output)?;
@@ -177,6 +178,15 @@ impl Counter for RuleCounter {
     fn result(&mut self) -> Result<f64> {
         self.mean.result()
     }
+}
+
+/// Targets in the shape of the outputs, where they are as many but for a last axis of length 1.
+fn in_shape_of(y_pred: &Tensor, y_true: &Tensor) -> Result<Tensor> {
+    let (targets, outputs) = aligned(y_true, y_pred)?;
+    if targets.dims() == outputs.dims() && targets.rank() < y_pred.rank() {
+        return Ok(targets.unsqueeze(targets.rank())?);
+    }
+    Ok(targets)
 }
 
 /// The index of the greatest number; of equal ones the first.

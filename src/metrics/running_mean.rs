@@ -109,13 +109,22 @@ impl RunningMean {
         self.settle_sum(sum);
     }
 
-    /// The mean so far; NaN before the first number.
+    /// The mean so far; 0 before the first number and where all weights are 0, as in Keras.
     ///
     /// # Errors
     /// When candle's operations fail.
     pub fn result(&mut self) -> Result<f64> {
         self.settle()?;
+        if self.count == 0.0 {
+            return Ok(0.0);
+        }
         Ok(self.total / self.count)
+    }
+
+    /// The same of numbers that there must be: NaN before the first one.
+    pub(crate) fn result_of_some(&mut self) -> Result<f64> {
+        let mean = self.result()?;
+        Ok(if self.count == 0.0 { f64::NAN } else { mean })
     }
 
     /// The index of the first batch whose sum is not finite, among those read from the device.

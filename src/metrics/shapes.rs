@@ -1,7 +1,11 @@
 //! Which targets fit which outputs.
 
-use crate::{Error, Result, error::batched, error::of_samples, error::tuple};
+use crate::{
+    Error, Result, error::batched, error::of_samples, error::tuple, shapes, shapes::Misfit,
+};
 use candle_core::Tensor;
+
+pub(super) use crate::shapes::compared;
 
 /// The shapes of one sample's targets and outputs, of a batch.
 pub(super) fn of_batch<'a>(
@@ -25,52 +29,24 @@ pub(super) fn of_batch<'a>(
 
 /// An error unless there is a target for every output; a last axis of length 1 may be left out.
 pub(super) fn same(target: &[usize], output: &[usize]) -> Result<()> {
-    let bare = |shape: &[usize]| match shape {
-        [rest @ .., 1] => rest.to_vec(),
-        all => all.to_vec(),
-    };
-    if bare(target) == bare(output) {
-        return Ok(());
-    }
-    Err(misfit(target, output, "give a target for every output"))
+    fit(target, shapes::same(target, output))
 }
 
 /// An error unless targets have a column for each column of the outputs.
 pub(super) fn one_hot(target: &[usize], output: &[usize]) -> Result<()> {
-    if target == output && !output.is_empty() {
-        return Ok(());
-    }
-    let advice = match (target, output) {
-        (_, []) => "the model's outputs need an axis of classes: end it with a Dense layer".into(),
-        ([.., columns], [.., units]) if *columns > 1 && columns != units => format!(
-            "targets have {columns} classes and the model's outputs {units}: make them equal"
-        ),
-        _ => "targets are one-hot, with a column for each class: make them with \
-              to_categorical(&labels, classes), or use the metric of labels, whose name begins \
-              with Sparse"
-            .to_string(),
-    };
-    Err(misfit(target, output, &advice))
+    let instead = "the metric of labels, whose name begins with Sparse,";
+    fit(target, shapes::one_hot(target, output, instead))
 }
 
 /// An error unless there is a label for every row of outputs.
 pub(super) fn labels(target: &[usize], output: &[usize]) -> Result<()> {
-    let Some((_, rows)) = output.split_last() else {
-        let advice = "the model's outputs need an axis of classes: end it with a Dense layer";
-        return Err(misfit(target, output, advice));
-    };
-    if target == rows || matches!(target, [rest @ .., 1] if rest == rows) {
-        return Ok(());
-    }
-    let advice = if target == output {
-        "targets are labels, one whole number for each row of outputs: for one-hot targets use \
-         the metric without Sparse in its name"
-            .to_string()
-    } else {
-        let outputs = batched(output);
-        format!("the model's outputs are {outputs}: give a label for each row of the last axis")
-    };
-    Err(misfit(target, rows, &advice))
+    labels_along(output.len().saturating_sub(1), target, output)
+}
+
+/// The same of classes along another axis than the last, counted without the samples'.
+pub(super) fn labels_along(axis: usize, target: &[usize], output: &[usize]) -> Result<()> {
+    let instead = "the metric without Sparse in its name";
+    fit(target, shapes::labels(target, output, axis, instead))
 }
 
 /// An error unless targets and outputs are both (batch, outputs).
@@ -88,11 +64,10 @@ pub(super) fn matrix(target: &[usize], output: &[usize]) -> Result<()> {
 }
 
 /// Targets of a shape other than the one that fits.
-pub(super) fn misfit(target: &[usize], expected: &[usize], advice: &str) -> Error {
-    Error::Samples {
-        argument: "y",
-        expected: of_samples(expected),
-        got: of_samples(target),
-        advice: advice.to_string(),
-    }
+fn misfit(target: &[usize], expected: &[usize], advice: &str) -> Error {
+    Misfit::new(expected, advice).error(of_samples(target))
+}
+
+fn fit(target: &[usize], fit: std::result::Result<(), Misfit>) -> Result<()> {
+    fit.map_err(|misfit| misfit.error(of_samples(target)))
 }

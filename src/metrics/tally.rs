@@ -125,21 +125,21 @@ impl<T: Tally> Counter for TallyCounter<T> {
         y_pred: &Tensor,
         sample_weight: Option<&Tensor>,
     ) -> Result<()> {
-        let y_true = aligned(y_true, y_pred)?;
-        let (target, output) = shapes::of_batch(&y_true, y_pred)?;
+        let (y_true, y_pred) = &aligned(y_true, y_pred)?;
+        let (target, output) = shapes::of_batch(y_true, y_pred)?;
         self.tally.check(target, output)?;
         let weights = sample_weight.map(|weights| spread(weights, y_pred));
         let weights = weights.transpose()?;
         if y_pred.device().is_cpu() {
-            self.count(&y_true, y_pred, weights.as_ref())
+            self.count(y_true, y_pred, weights.as_ref())
         } else {
-            self.hold(&y_true, y_pred, weights.as_ref())
+            self.hold(y_true, y_pred, weights.as_ref())
         }
     }
 
     fn result(&mut self) -> Result<f64> {
         let values = self.values()?;
-        Ok(values.iter().sum::<f64>() / values.len() as f64)
+        Ok(values.iter().sum::<f64>() / values.len().max(1) as f64)
     }
 
     fn values(&mut self) -> Result<Vec<f64>> {

@@ -1,6 +1,7 @@
 use super::{Logs, step::TestStep};
 use crate::{
     Error, Result,
+    error::tuple,
     losses::spread,
     metrics::{Counter, Metric, RunningMean},
 };
@@ -80,6 +81,7 @@ impl Counters {
             metric
                 .counter
                 .update(y_true, y_pred, weights.as_ref())
+                .map_err(|error| misfit_of_mask(error, mask))
                 .map_err(|error| Error::of_part("metric", &metric.name, error))?;
         }
         Ok(())
@@ -88,7 +90,7 @@ impl Counters {
     /// The numbers so far. Waits for the device.
     pub(crate) fn logs(&mut self) -> Result<Logs> {
         let mut logs = Logs::default();
-        logs.insert("loss", self.loss.result()?);
+        logs.insert("loss", self.loss()?);
         for Counted { name, counter, .. } in &mut self.metrics {
             logs.insert_values(name.as_str(), counter.values()?);
         }
@@ -96,15 +98,35 @@ impl Counters {
         Ok(logs)
     }
 
-    /// The loss so far. Waits for the device.
+    /// The loss so far; NaN before the first batch, as 0 would be taken for a perfect one. Waits
+    /// for the device.
     pub(crate) fn loss(&mut self) -> Result<f64> {
-        self.loss.result()
+        self.loss.result_of_some()
     }
 
     /// The index of the first batch whose loss is not finite, as far as it was read: at once on
     /// the CPU, with the next `logs` elsewhere.
     pub(crate) fn first_not_finite(&self) -> Option<usize> {
         self.loss.first_not_finite()
+    }
+}
+
+/// What a metric says of weights that do not fit, where a mask is what it was given for them.
+fn misfit_of_mask(error: Error, mask: Option<&Tensor>) -> Error {
+    match (error, mask) {
+        (
+            Error::Argument {
+                argument, expected, ..
+            },
+            Some(mask),
+        ) if argument == "sample_weight" => Error::argument(
+            "mask",
+            expected,
+            tuple(mask.dims()),
+            "a masked step needs a value of its own: give targets the outputs' axes, and take a \
+             metric's values over the last axis alone",
+        ),
+        (error, _) => error,
     }
 }
 

@@ -101,9 +101,9 @@ impl Sequential {
             penalties: mut terms,
             mask,
         } = chain.run(&batch.x, head)?;
-        let y_true = losses::aligned(&batch.y, &outputs)?;
+        let (y_true, y_pred) = losses::aligned(&batch.y, &outputs)?;
         let of_loss = |error| Error::of_part("loss", loss.name(), error);
-        let losses = losses::values(loss, &y_true, &outputs).map_err(of_loss)?;
+        let losses = losses::values(loss, &y_true, &y_pred).map_err(of_loss)?;
         let weights = batch.sample_weight.as_ref();
         let weighing = Weighing::new(loss, &losses, &y_true, weights, mask.as_ref());
         let weighing = weighing.map_err(of_loss)?;
@@ -148,7 +148,7 @@ struct Step {
     outputs: Tensor,
     tape: Tape,
     head: Head,
-    /// The targets, in the outputs' shape where they can be.
+    /// The targets as the loss gets them.
     y_true: Tensor,
     /// Which of the outputs' steps count.
     mask: Option<Tensor>,
@@ -173,15 +173,19 @@ impl Step {
             penalties,
             mask,
         } = outcome;
-        let y_true = losses::aligned(&batch.y, &outputs)?;
+        let (y_true, y_pred) = losses::aligned(&batch.y, &outputs)?;
         let of_loss = |error| Error::of_part("loss", loss.name(), error);
-        let (losses, gradient) = losses::differentiate(loss, &y_true, &outputs).map_err(of_loss)?;
+        let (losses, gradient) = losses::differentiate(loss, &y_true, &y_pred).map_err(of_loss)?;
         let weights = batch.sample_weight.as_ref();
         let weighing = Weighing::new(loss, &losses, &y_true, weights, mask.as_ref());
         let weighing = weighing.map_err(of_loss)?;
         let mut terms = vec![weighing.terms(&losses)?];
         terms.extend(penalties);
         terms.extend(chain.weight_penalties()?);
+        let mut gradient = weighing.gradient(&gradient)?;
+        if gradient.rank() < outputs.rank() {
+            gradient = gradient.reshape(outputs.shape())?; // the axis that `aligned` has dropped
+        }
         Ok(Self {
             outputs,
             tape,
@@ -189,7 +193,7 @@ impl Step {
             y_true,
             mask,
             terms,
-            gradient: weighing.gradient(&gradient)?,
+            gradient,
         })
     }
 

@@ -13,6 +13,8 @@ struct File {
 #[derive(Deserialize)]
 struct Automatic {
     name: String,
+    /// The class that Keras takes for the string.
+    chosen: String,
     batches: Vec<Batch>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn compare(report: &mut Report) {
     for case in &file.automatic {
         let key = ("metric", "accuracy");
         compare_case(report, key, &case.name, &Accuracy, &case.batches);
+        check_choice(case);
     }
     for case in &file.cases {
         let mut object = case.object.clone();
@@ -62,6 +65,34 @@ pub(crate) fn compare(report: &mut Report) {
         let metric: Box<dyn Metric> = part(&case.name, &object);
         let key = ("metric", class_of(&case.object));
         compare_case(report, key, &case.name, &metric, &case.batches);
+    }
+}
+
+/// Of the classes that "accuracy" may stand for, the chosen one alone counts what it counts.
+fn check_choice(case: &Automatic) {
+    let counted = |metric: &dyn Metric| -> candle_keras::Result<Vec<f64>> {
+        let mut counter = metric.counter();
+        let mut count = |batch: &Batch| {
+            counter.update(&batch.y_true.tensor(), &batch.y_pred.tensor(), None)?;
+            counter.result()
+        };
+        case.batches.iter().map(&mut count).collect()
+    };
+    let expected = counted(&Accuracy).unwrap();
+    for class_name in [
+        "BinaryAccuracy",
+        "CategoricalAccuracy",
+        "SparseCategoricalAccuracy",
+    ] {
+        let object = serde_json::json!({"class_name": class_name, "config": {}});
+        let metric: Box<dyn Metric> = part(&case.name, &object);
+        let same = counted(&metric).is_ok_and(|numbers| numbers == expected);
+        assert_eq!(
+            same,
+            class_name == case.chosen,
+            "{} {class_name}",
+            case.name
+        );
     }
 }
 

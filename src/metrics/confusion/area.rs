@@ -2,7 +2,7 @@ use super::precision::precision;
 use super::recall::recall;
 use super::{Confusion, Counts, Ladder, Summary, View, counter, ratio, shares};
 use crate::metrics::base::{Base, default_is_new, metric_access, metric_setters};
-use crate::metrics::{Counter, Direction, Metric, check_share, tally::Tally};
+use crate::metrics::{Counter, Direction, Metric, check_share, shapes, tally::Tally};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -156,22 +156,16 @@ impl Auc {
             Some(thresholds) => Ladder::between_ends(thresholds),
             None => Ladder::even_with_epsilon(self.num_thresholds),
         };
-        // The areas of labels are weighted where they have some, otherwise the answers.
-        let (of_areas, of_answers) = if self.multi_label {
-            (self.label_weights.clone(), None)
-        } else {
-            (None, self.label_weights.clone())
-        };
         let view = View {
             multi_label: self.multi_label,
-            label_weights: of_answers,
+            label_weights: self.label_weights.clone(),
             from_logits: self.from_logits,
             ..View::default()
         };
         let summary = Area {
             curve: self.curve,
             summation_method: self.summation_method,
-            label_weights: of_areas,
+            label_weights: self.label_weights.clone().filter(|_| self.multi_label),
         };
         Confusion::new(ladder, view, summary)
     }
@@ -200,14 +194,7 @@ impl Auc {
                 ));
             }
         }
-        match &self.label_weights {
-            Some(weights) if weights.len() != labels => {
-                let expected = format!("{labels} numbers, one for each label");
-                let (got, advice) = (weights.len(), "give every label a weight");
-                Err(Error::argument("label_weights", expected, got, advice))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -221,7 +208,7 @@ impl Metric for Auc {
     }
 
     fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
-        self.check_arguments(output_shape)?;
+        self.check_arguments(shapes::compared(target_shape, output_shape))?;
         self.confusion().check(target_shape, output_shape)
     }
 }

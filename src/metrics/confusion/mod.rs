@@ -137,8 +137,10 @@ impl<S: Summary> Confusion<S> {
                 (true, false) => self.ladder.exceeded(*p),
                 (true, true) => self.ladder.exceeded(1.0 / (1.0 + (-p).exp())),
             };
-            let label_weight = self.view.label_weights.as_ref();
-            let label_weight = label_weight.and_then(|weights| weights.get(column));
+            // Where labels have areas of their own, these are weighted.
+            let label_weights = self.view.label_weights.as_ref();
+            let label_weights = label_weights.filter(|_| !self.view.multi_label);
+            let label_weight = label_weights.and_then(|weights| weights.get(column));
             let weight = batch.weight(index) * label_weight.copied().unwrap_or(1.0);
             let own = if self.view.multi_label { column } else { 0 };
             let Some(counts) = self.columns.get_mut(own) else {
@@ -157,6 +159,7 @@ impl<S: Summary> Confusion<S> {
 impl<S: Summary> Tally for Confusion<S> {
     fn check(&self, target: &[usize], output: &[usize]) -> Result<()> {
         shapes::same(target, output)?;
+        let output = shapes::compared(target, output);
         let classes = output.last().copied().unwrap_or(1);
         let View {
             top_k,
@@ -226,10 +229,14 @@ impl<S: Summary> Tally for Confusion<S> {
     }
 }
 
-/// Chooses the k greatest numbers of a row; of equal ones the first.
+/// Chooses the k greatest numbers of a row; of equal ones the first, and NaN last.
 fn choose_greatest(row: &[f32], k: usize, chosen: &mut [bool]) {
     let mut order: Vec<usize> = (0..row.len()).collect();
-    order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+    let size = |index: usize| match row[index] {
+        number if number.is_nan() => f32::NEG_INFINITY,
+        number => number,
+    };
+    order.sort_by(|a, b| size(*b).total_cmp(&size(*a)));
     chosen.fill(false);
     for index in order.into_iter().take(k) {
         chosen[index] = true;
@@ -253,6 +260,8 @@ fn counter<S: Summary + 'static>(confusion: Confusion<S>) -> Box<dyn Counter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metric;
+    use candle_core::{Device, Tensor};
 
     #[test]
     fn counts_at_thresholds_follow_from_how_many_are_exceeded() {
@@ -266,5 +275,35 @@ mod tests {
         let mut chosen = [true; 4];
         choose_greatest(&[0.2, 0.5, 0.2, 0.1], 2, &mut chosen);
         assert_eq!(chosen, [true, true, false, false]);
+        choose_greatest(&[f32::NAN, 0.9, 0.8, 0.1], 1, &mut chosen);
+        assert_eq!(chosen, [false, true, false, false]);
+    }
+
+    /// Numbers of Keras 3.15.1 on TensorFlow.
+    #[test]
+    fn an_output_that_is_nan_says_no_at_every_threshold() {
+        let counted = |metric: &dyn Metric, y_true: [f32; 4]| {
+            let mut counter = metric.counter();
+            let y_true = Tensor::new(&y_true, &Device::Cpu).unwrap();
+            let y_pred = Tensor::new(&[f32::NAN, 0.9, 0.8, 0.1], &Device::Cpu).unwrap();
+            counter.update(&y_true, &y_pred, None).unwrap();
+            counter.values().unwrap()
+        };
+        for (area, expected) in [
+            (Auc::new(), [0.5, 2.0 / 3.0]),
+            (Auc::new().curve(Curve::Pr), [1.0, 2.0 / 3.0]),
+            (Auc::new().thresholds([0.3, 0.7]), [0.5, 2.0 / 3.0]),
+            (Auc::new().num_thresholds(3), [0.5, 2.0 / 3.0]),
+        ] {
+            let no = counted(&area, [0.0, 1.0, 1.0, 0.0]);
+            let yes = counted(&area, [1.0, 1.0, 1.0, 0.0]);
+            assert!((no[0] - expected[0]).abs() < 1e-6, "{area:?}: {no:?}");
+            assert!((yes[0] - expected[1]).abs() < 1e-6, "{area:?}: {yes:?}");
+        }
+        let thresholds = [0.0, 0.5, 1.0];
+        let missed = FalseNegatives::new().thresholds(thresholds);
+        assert_eq!(counted(&missed, [1.0, 1.0, 1.0, 0.0]), [1.0, 1.0, 3.0]);
+        let wrong = FalsePositives::new().thresholds(thresholds);
+        assert_eq!(counted(&wrong, [0.0, 1.0, 1.0, 0.0]), [1.0, 0.0, 0.0]);
     }
 }

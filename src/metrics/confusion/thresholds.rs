@@ -71,7 +71,7 @@ enum Steps {
     /// By search.
     Uneven,
     /// By Keras's formula for i/(n - 1), which takes outputs into 0 to 1 and rounds in f32. All
-    /// outputs exceed the first `least`.
+    /// numbers exceed the first `least`.
     Even { least: usize },
 }
 
@@ -138,9 +138,11 @@ impl Ladder {
         self.ascending.len()
     }
 
-    /// How many thresholds an output is greater than; NaN is greater than none.
+    /// How many thresholds an output is greater than; NaN is greater than none, not even than those
+    /// that all numbers exceed.
     pub(super) fn exceeded(&self, output: f32) -> usize {
         match self.steps {
+            _ if output.is_nan() => 0,
             Steps::Uneven => self
                 .ascending
                 .partition_point(|threshold| *threshold < output),
@@ -213,6 +215,7 @@ mod tests {
         ] {
             assert_eq!(ladder.len(), 5);
             assert_eq!([0.0, 1.0].map(|p| ladder.exceeded(p)), [1, 4]);
+            assert_eq!(ladder.exceeded(f32::NAN), 0);
         }
     }
 

@@ -14,7 +14,8 @@ crossentropy, not for its factor. Not so CategoricalFocalCrossentropy, nor a y_p
 has to squeeze first, nor SparseCategoricalCrossentropy with ignore_class: these clip to
 [1e-7, 1 - 1e-7], and their cases are here to show it.
 
-Labels of classes are integers, other targets float32. Outputs are (4, 3), (4, 1) or (2, 3, 4).
+Labels of classes are integers, other targets float32. Outputs are (4, 3), (4, 1) or (2, 3, 4), and
+(4, 3, 1) where the loss squeezes them.
 """
 
 import numpy as np
@@ -221,7 +222,13 @@ def hinge_rows(d):
 def overlap_rows(d):
     dice, tversky, circle = keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle
     pair, pair_3d = (MANY_HOT, SIGMOIDED), (d["many_hot"], d["sigmoided"])
-    return [
+    # One loss of the whole batch, whatever the samples' weights.
+    reduced = [
+        (f"dice_{reduction}{ending}", dice(reduction=reduction), *pair, weight)
+        for reduction in ["sum", "mean", "mean_with_sample_weight"]
+        for ending, weight in [("", None), ("_weighted", WEIGHTS), ("_zeros", 0 * WEIGHTS)]
+    ]
+    return reduced + [
         ("dice", dice(), *pair),
         ("dice_axis", dice(axis=1), *pair),
         ("dice_axes_3d", dice(axis=[1, 2], reduction="sum"), *pair_3d),
@@ -238,6 +245,40 @@ def overlap_rows(d):
             IDENTITIES,
             EMBEDDINGS,
         ),
+    ]
+
+
+def squeezed_rows(d):
+    """Targets (4, 3) and outputs (4, 3, 1), which Keras makes (4, 3): the last axis is that of 3."""
+    l = keras.losses
+    numbers, probabilities = REGRESSION_PRED[..., None], SIGMOIDED[..., None]
+    table = [
+        ("mse", l.MeanSquaredError, REGRESSION_TRUE, numbers),
+        ("mae", l.MeanAbsoluteError, REGRESSION_TRUE, numbers),
+        ("huber", l.Huber, REGRESSION_TRUE, numbers),
+        ("cosine_similarity", l.CosineSimilarity, REGRESSION_TRUE, numbers),
+        ("kl_divergence", l.KLDivergence, SOFT, SOFTMAXED[..., None]),
+        ("poisson", l.Poisson, COUNTS, POSITIVE_PRED[..., None]),
+        ("bce", l.BinaryCrossentropy, MANY_HOT, probabilities),
+        ("binary_focal", l.BinaryFocalCrossentropy, MANY_HOT, probabilities),
+        ("hinge", l.Hinge, MANY_HOT, LOGITS[..., None]),
+        ("dice", l.Dice, MANY_HOT, probabilities),
+    ]
+    rows = [
+        (f"{name}_squeezed{ending}", loss(reduction=reduction), *pair, weight)
+        for name, loss, *pair in table
+        for ending, reduction, weight in [
+            ("", "sum_over_batch_size", None),
+            ("_sum", "sum", None),
+            ("_weighted", "mean_with_sample_weight", WEIGHTS),
+        ]
+    ]
+    along = {"axis": 0}
+    return rows + [
+        ("cosine_similarity_squeezed_axis_0", l.CosineSimilarity(**along), *table[3][2:]),
+        ("bce_squeezed_axis_0", l.BinaryCrossentropy(**along), *table[6][2:]),
+        ("bce_logits_squeezed", l.BinaryCrossentropy(from_logits=True), *table[8][2:]),
+        ("mse_squeezed_targets", l.MeanSquaredError(), numbers, REGRESSION_TRUE),
     ]
 
 
@@ -306,6 +347,7 @@ def fused_rows(d):
         ("categorical_focal_softmax_extreme", categorical_focal(), ONE_HOT, STEEP, None, softmax),
         ("scce_softmax_ignore_class", ignoring, LABELS, LOGITS, None, softmax),
         ("scce_softmax_ignore_class_extreme", ignoring, LABELS, STEEP, None, softmax),
+        ("bce_sigmoid_squeezed", bce(), MANY_HOT, LOGITS[..., None], None, sigmoid),
         ("bce_sigmoid_squeezed_extreme", bce(), MANY_HOT, STEEP[..., None], None, sigmoid),
     ]
 
@@ -341,6 +383,7 @@ def content():
         sparse_rows,
         hinge_rows,
         overlap_rows,
+        squeezed_rows,
         reduction_rows,
     ]
     cases = [case(*row) for rows in groups for row in rows(d)]

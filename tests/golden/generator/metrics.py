@@ -464,10 +464,18 @@ def automatic():
         ("binary_integer_labels", [y[:, 0].astype(np.int32) for y in binary], sigmoids),
     ]
     cases = []
+    # Outputs with steps: the last axis decides, not the rank.
+    def steps(values):
+        return [np.stack([v, np.roll(v, 1, axis=0)], axis=1) for v in values]
+
+    table += [
+        ("sparse_steps", steps(labels), steps(scores)),
+        ("binary_steps", [y[..., 0] for y in steps(binary)], steps(sigmoids)),
+    ]
     for name, y_true, y_pred in table:
         # A model that returns its input, so that compile does the choosing, through public calls.
         model = keras.Sequential(
-            [keras.Input((y_pred[0].shape[1],)), keras.layers.Activation("linear")]
+            [keras.Input(y_pred[0].shape[1:]), keras.layers.Activation("linear")]
         )
         model.compile(
             loss=lambda y_true, y_pred: keras.ops.mean(y_pred, axis=-1),
