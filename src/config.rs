@@ -164,7 +164,7 @@ fn check_without_effect(name: &str, value: &Value, known_here: &Map<String, Valu
 }
 
 /// The name of a type of numbers: alone, or in Keras's object of a policy.
-fn type_name(dtype: &Value) -> Option<&str> {
+pub(crate) fn type_name(dtype: &Value) -> Option<&str> {
     let policy = dtype.get("config").and_then(|config| config.get("name"));
     policy.unwrap_or(dtype).as_str()
 }

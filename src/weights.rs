@@ -143,6 +143,8 @@ pub struct WeightBuilder<'a> {
     pub(crate) device: &'a Device,
     pub(crate) dtype: DType,
     pub(crate) seed: u64,
+    /// Whether initializers are asked; else weights are zeros, for a file to fill.
+    pub(crate) initialized: bool,
     pub(crate) weights: Vec<Weight>,
 }
 
@@ -236,6 +238,27 @@ impl WeightBuilder<'_> {
         }
         let path = format!("{}/{name}", self.layer);
         check_size(&path, shape)?;
+        let values = match self.initialized {
+            true => self.drawn(name, &path, shape, initializer)?,
+            false => Tensor::zeros(shape, self.dtype, self.device)?,
+        };
+        self.weights.push(Weight {
+            learns,
+            ..Weight::new(&path, &values)?
+        });
+        Ok(())
+    }
+}
+
+impl WeightBuilder<'_> {
+    /// A weight's first numbers.
+    fn drawn(
+        &self,
+        name: &str,
+        path: &str,
+        shape: &[usize],
+        initializer: &dyn Initializer,
+    ) -> Result<Tensor> {
         let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
         let values = initializer.values(shape, &mut stream)?;
         let count = shape.iter().product::<usize>();
@@ -248,12 +271,8 @@ impl WeightBuilder<'_> {
             ));
         }
         let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
-        check_finite(&path, &values)?;
-        self.weights.push(Weight {
-            learns,
-            ..Weight::new(&path, &values)?
-        });
-        Ok(())
+        check_finite(path, &values)?;
+        Ok(values)
     }
 }
 

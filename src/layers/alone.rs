@@ -36,6 +36,7 @@ impl Alone {
             device: &Device::Cpu,
             dtype,
             seed: 1,
+            initialized: true,
             weights: Vec::new(),
         };
         layer.build(input_shape, &mut builder)?;

@@ -83,7 +83,16 @@ impl Sequential {
     /// # Errors
     /// When there are no layers, an [`Input`](crate::layers::Input) is missing or misplaced, two
     /// layers have one name, a layer's argument or shape does not fit, or candle cannot allocate.
-    pub fn build(mut self, device: &Device) -> Result<Self> {
+    pub fn build(self, device: &Device) -> Result<Self> {
+        self.build_with(device, true)
+    }
+
+    /// The same with weights of zeros, for a file to fill.
+    pub(crate) fn build_empty(self, device: &Device) -> Result<Self> {
+        self.build_with(device, false)
+    }
+
+    fn build_with(mut self, device: &Device, initialized: bool) -> Result<Self> {
         self.take_apart();
         let dtype = self.dtype.unwrap_or(DType::F32);
         if !matches!(dtype, DType::F32 | DType::F64) {
@@ -123,6 +132,7 @@ impl Sequential {
                 device,
                 dtype,
                 seed,
+                initialized,
                 weights: Vec::new(),
             };
             let built = layer.build(shape, &mut builder);

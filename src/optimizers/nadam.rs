@@ -125,6 +125,10 @@ impl Optimizer for Nadam {
         vec![Slot::zeros("momentum"), Slot::zeros("velocity")]
     }
 
+    fn kept_number(&self, updates: u64) -> Option<f64> {
+        Some(self.momentum_product(updates).into())
+    }
+
     fn check(&self) -> Result<()> {
         check_fraction("beta_1", self.beta_1, "0.9")?;
         check_fraction("beta_2", self.beta_2, "0.999")?;

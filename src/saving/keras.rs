@@ -1,0 +1,284 @@
+//! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
+
+use super::{
+    CustomObjects, atomic, check_model_file, compiled,
+    hdf5::read::{File as Hdf5, FilePart, ReadAt},
+    not_hdf5, of_file, unwritten,
+    weights_h5::{Saved, tree},
+};
+use crate::{Error, Result, Sequential};
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    fs::File,
+    io::{BufReader, Read, Write},
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
+
+/// The version of Keras whose files these are.
+const KERAS_VERSION: &str = "3.15.1";
+
+/// The longest text of a configuration that is read: thousands of layers.
+const LONGEST_TEXT: u64 = 64 << 20;
+
+/// How much larger than its compressed form a file of weights may be: a zip bomb is larger.
+const LARGEST_RATIO: u64 = 1000;
+
+/// What `metadata.json` holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    keras_version: String,
+    #[serde(default)]
+    date_saved: String,
+    /// What this crate keeps besides, so that training goes on as if it had never stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    candle_keras: Option<Progress>,
+}
+
+/// How far a model has been trained.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Progress {
+    /// Of all that is random.
+    seed: u64,
+    /// Dropout draws by the steps.
+    steps: u64,
+    /// Shuffling draws by the passes over the data.
+    passes: u64,
+}
+
+impl Sequential {
+    /// Saves the model as a `.keras` file: its layers, its weights, what `compile` was given, what the
+    /// optimizer keeps, and how far it has been trained. Keras 3 loads it with
+    /// `keras.models.load_model`.
+    ///
+    /// The file is replaced whole or, where something goes wrong, stays as it was. A loss or a metric
+    /// of your own without a `config`, such as a closure, cannot be written: the model is then saved
+    /// as one that is not compiled.
+    ///
+    /// ```
+    /// use candle_keras::prelude::*;
+    /// # fn main() -> anyhow::Result<()> {
+    /// # let x = Tensor::ones((4, 2), DType::F32, &Device::Cpu)?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.keras");
+    /// # let mut model = Sequential::new().add(Input::new(2)).add(Dense::new(2)).build(&Device::Cpu)?;
+    /// # model.compile(Adam::new(0.01), MeanSquaredError::new(), ())?;
+    /// model.fit(&x, &x, Fit::new().epochs(2).verbose(0))?;
+    /// model.save(&path)?;
+    /// let mut again = Sequential::load(&path, &Device::Cpu)?;
+    /// // Both go on to the same weights, bit for bit.
+    /// model.fit(&x, &x, Fit::new().verbose(0))?;
+    /// again.fit(&x, &x, Fit::new().verbose(0))?;
+    /// # let kernel = |model: &Sequential| Ok::<_, anyhow::Error>(model.weight("dense/kernel")?.to_vec2::<f32>()?);
+    /// assert_eq!(kernel(&model)?, kernel(&again)?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the model is not built, the name does not end in `.keras`, a layer of your own gives no
+    /// `config`, or the file cannot be written.
+    ///
+    /// Keras: `save`.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let chain = self.built("save")?;
+        check_model_file("path", path)?;
+        let metadata = Metadata {
+            keras_version: KERAS_VERSION.to_string(),
+            date_saved: date(SystemTime::now()),
+            candle_keras: Some(Progress {
+                seed: chain.seed,
+                steps: self.trained.steps,
+                passes: self.trained.passes,
+            }),
+        };
+        let config = self.object()?.to_string();
+        let metadata =
+            serde_json::to_string(&metadata).map_err(|error| of_file(path, error.into()))?;
+        let weights = tree(self).map_err(|error| unwritten(path, error))?;
+        atomic::write(path, |file| {
+            let mut zip = ZipWriter::new(file);
+            let of_zip = |error: ZipError| of_file(path, error.into());
+            let options =
+                SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            for (name, text) in [("metadata.json", metadata), ("config.json", config)] {
+                zip.start_file(name, options).map_err(of_zip)?;
+                let written = zip.write_all(text.as_bytes());
+                written.map_err(|error| of_file(path, error))?;
+            }
+            let options = options.large_file(true);
+            zip.start_file("model.weights.h5", options)
+                .map_err(of_zip)?;
+            weights
+                .write(&mut zip)
+                .map_err(|error| unwritten(path, error))?;
+            zip.finish().map_err(of_zip)?;
+            Ok(())
+        })
+    }
+
+    /// Loads a model from a `.keras` file of this crate or of Keras 3, built on `device` and compiled
+    /// as it was saved.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no `.keras` file, the model is no `Sequential`, it holds a
+    /// layer, loss, metric or argument that the crate does not have, the weights do not fit the
+    /// layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes parts
+    /// of your own.
+    ///
+    /// Keras: `keras.models.load_model`.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Self::load_with(path, device, &CustomObjects::new())
+    }
+
+    /// The same with layers, losses and metrics of your own.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        device: &Device,
+        custom: &CustomObjects,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let open = || File::open(path).map_err(|error| of_file(path, error));
+        let mut archive = Archive {
+            path,
+            zip: ZipArchive::new(BufReader::new(open()?))
+                .map_err(|error| not_keras(path, error))?,
+        };
+        let config = archive.json("config.json")?;
+        let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
+        let metadata = archive.json("metadata.json")?.unwrap_or(Value::Null);
+        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
+        let mut model = Self::from_object(&config, custom).map_err(in_file)?;
+        if let Some(progress) = metadata.candle_keras {
+            model = model.seed(progress.seed);
+        }
+        let mut model = model.build_empty(device).map_err(in_file)?;
+        if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
+            model
+                .compile(parts.optimizer, parts.loss, parts.metrics)
+                .map_err(in_file)?;
+        }
+        match archive.weights()? {
+            Weights::Stored(start, size) => {
+                let part = FilePart::new(open()?, start, size);
+                load_state(
+                    &mut model,
+                    path,
+                    part.map_err(|error| of_file(path, error))?,
+                )?;
+            }
+            Weights::Inflated(bytes) => load_state(&mut model, path, bytes)?,
+        }
+        if let Some(progress) = metadata.candle_keras {
+            model.trained.steps = progress.steps;
+            model.trained.passes = progress.passes;
+        }
+        Ok(model)
+    }
+}
+
+/// Weights, and what the optimizer keeps.
+fn load_state(model: &mut Sequential, path: &Path, source: impl ReadAt) -> Result<()> {
+    let file = Hdf5::open(source).map_err(|error| not_hdf5(path, error))?;
+    let saved = Saved { file, path };
+    saved.load_fresh(model)?;
+    saved.load_optimizer(model)
+}
+
+/// A `.keras` file that is open.
+struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<BufReader<File>>,
+}
+
+/// The HDF5 file inside.
+enum Weights {
+    /// Where its bytes are in the file, and how many.
+    Stored(u64, u64),
+    Inflated(Vec<u8>),
+}
+
+impl Archive<'_> {
+    /// The text of an entry as JSON; none where there is no entry.
+    fn json(&mut self, name: &str) -> Result<Option<Value>> {
+        let entry = match self.zip.by_name(name) {
+            Ok(entry) => entry,
+            Err(ZipError::FileNotFound) => return Ok(None),
+            Err(error) => return Err(not_keras(self.path, error)),
+        };
+        let mut text = String::new();
+        let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
+        read.map_err(|error| not_keras(self.path, format!("{name}: {error}")))?;
+        if text.len() as u64 > LONGEST_TEXT {
+            let problem = format!("{name} is longer than {LONGEST_TEXT} bytes");
+            return Err(not_keras(self.path, problem));
+        }
+        let parsed = serde_json::from_str(&text);
+        parsed
+            .map(Some)
+            .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
+    }
+
+    fn weights(&mut self) -> Result<Weights> {
+        let path = self.path;
+        let name = "model.weights.h5";
+        let entry = self.zip.by_name(name).map_err(|error| match error {
+            ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
+            error => not_keras(path, error),
+        })?;
+        if entry.compression() == CompressionMethod::Stored {
+            let start = entry.data_start();
+            let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
+            return Ok(Weights::Stored(start, entry.size()));
+        }
+        let most = entry.compressed_size().saturating_mul(LARGEST_RATIO);
+        let mut bytes = Vec::new();
+        let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| not_keras(path, format!("{name}: {error}")))?;
+        if bytes.len() as u64 > most {
+            let problem = format!("{name} is more than {LARGEST_RATIO} times its compressed size");
+            return Err(not_keras(path, problem));
+        }
+        Ok(Weights::Inflated(bytes))
+    }
+}
+
+fn not_keras(path: &Path, problem: impl std::fmt::Display) -> Error {
+    Error::SavedFile {
+        path: path.to_path_buf(),
+        problem: format!("not a .keras file that can be read: {problem}"),
+        advice: "save the model again, here or with model.save(\"name.keras\") in Keras 3",
+    }
+}
+
+/// A time as Keras writes it, in UTC: `2026-11-25@18:20:57`.
+fn date(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    // Days to a date of the Gregorian calendar, with years that begin in March (Howard Hinnant,
+    // "chrono-compatible low-level date algorithms").
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}@{hour:02}:{minute:02}:{second:02}")
+}
