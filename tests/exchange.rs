@@ -186,6 +186,7 @@ fn made<P: DeserializeOwned>(object: Value) -> P {
 /// Layers that fit, one after the other, and numbers to train it with.
 fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let words = draw.below(6) == 0;
+    let mut masked = false;
     let shape: Vec<usize> = match words {
         true => vec![5],
         false => draw.one(&[vec![6], vec![4, 6], vec![2, 3, 4]]),
@@ -198,8 +199,9 @@ fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let mut current = shape.clone();
     if words {
         x = x.affine(3.5, 3.5)?.floor()?;
+        masked = draw.below(2) == 0;
         let config = json!({
-            "input_dim": 8, "output_dim": 4, "mask_zero": draw.below(2) == 0,
+            "input_dim": 8, "output_dim": 4, "mask_zero": masked,
             "embeddings_regularizer": {"class_name": "L2", "config": {"l2": 0.015625}},
         });
         let layer: Box<dyn Layer> = made(json!({"class_name": "Embedding", "config": config}));
@@ -209,6 +211,9 @@ fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let layers = 1 + draw.below(5);
     for _ in 0..layers {
         let (class_name, config) = draw.layer(&current);
+        if masked && class_name == "Softmax" {
+            continue; // Keras takes a mask of steps for one of features, and fails
+        }
         let object = json!({"class_name": class_name, "config": config});
         let mut layer: Box<dyn Layer> = made(object.clone());
         // Alone first: a layer that does not fit this shape is left out.
@@ -362,16 +367,11 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
         (Some(expected), Some(got)) => difference(got, expected),
         _ => 0.0,
     };
-    // Normalisations compute (x - m)·r·γ + β here and x·(γ·r) + (β - m·γ·r) in Keras, which loses
-    // digits near m.
-    let normalizes = [
-        "BatchNormalization",
-        "LayerNormalization",
-        "GroupNormalization",
-    ];
+    // They divide by a deviation or a length that may be small, which makes the rounding before them
+    // larger.
     let mut layers = model.layers();
-    let normalized = layers.any(|layer| normalizes.contains(&layer.class_name()));
-    let bounds = [if normalized { 5e-6 } else { 1e-6 }, 1e-5, 1e-4];
+    let normalized = layers.any(|layer| layer.class_name().ends_with("Normalization"));
+    let bounds = [if normalized { 1e-5 } else { 1e-6 }, 1e-5, 1e-4];
     let names = ["predictions", "evaluate", "loss of another epoch"];
     let differences = [predictions, scores, losses];
     for ((difference, bound), name) in differences.iter().zip(bounds).zip(names) {
