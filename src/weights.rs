@@ -245,13 +245,13 @@ impl WeightBuilder<'_> {
             ));
         }
         let path = format!("{}/{name}", self.layer);
+        if let First::Zeros(left) = &mut self.first {
+            take(left, &path, shape, self.dtype)?;
+        }
         check_size(&path, shape)?;
         let values = match &mut self.first {
             First::Drawn => self.drawn(name, &path, shape, initializer)?,
-            First::Zeros(left) => {
-                take(left, &path, shape, self.dtype)?;
-                Tensor::zeros(shape, self.dtype, self.device)?
-            }
+            First::Zeros(_) => Tensor::zeros(shape, self.dtype, self.device)?,
         };
         self.weights.push(Weight {
             learns,
