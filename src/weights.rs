@@ -136,6 +136,15 @@ impl Weight {
     }
 }
 
+/// What weights begin with.
+#[derive(Debug)]
+pub(crate) enum First<'a> {
+    /// What their initializers draw.
+    Drawn,
+    /// Zeros for a file to fill, which may take so many bytes more.
+    Zeros(&'a mut u64),
+}
+
 /// Where a layer's `build` asks for its weights.
 #[derive(Debug)]
 pub struct WeightBuilder<'a> {
@@ -143,8 +152,7 @@ pub struct WeightBuilder<'a> {
     pub(crate) device: &'a Device,
     pub(crate) dtype: DType,
     pub(crate) seed: u64,
-    /// Whether initializers are asked; else weights are zeros, for a file to fill.
-    pub(crate) initialized: bool,
+    pub(crate) first: First<'a>,
     pub(crate) weights: Vec<Weight>,
 }
 
@@ -237,10 +245,13 @@ impl WeightBuilder<'_> {
             ));
         }
         let path = format!("{}/{name}", self.layer);
+        if let First::Zeros(left) = &mut self.first {
+            take(left, &path, shape, self.dtype)?;
+        }
         check_size(&path, shape)?;
-        let values = match self.initialized {
-            true => self.drawn(name, &path, shape, initializer)?,
-            false => Tensor::zeros(shape, self.dtype, self.device)?,
+        let values = match &mut self.first {
+            First::Drawn => self.drawn(name, &path, shape, initializer)?,
+            First::Zeros(_) => Tensor::zeros(shape, self.dtype, self.device)?,
         };
         self.weights.push(Weight {
             learns,
@@ -288,6 +299,21 @@ fn check_finite(path: &str, values: &Tensor) -> Result<()> {
         "NaN or an infinite one",
         advice,
     ))
+}
+
+/// Takes a weight's bytes from those that a file can fill.
+fn take(left: &mut u64, path: &str, shape: &[usize], dtype: DType) -> Result<()> {
+    let size = dtype.size_in_bytes();
+    let bytes = shape
+        .iter()
+        .try_fold(size, |bytes, length| bytes.checked_mul(*length));
+    if let Some(rest) = bytes.and_then(|bytes| left.checked_sub(bytes as u64)) {
+        *left = rest;
+        return Ok(());
+    }
+    let expected = format!("weights of at most {left} bytes more, which the file may hold");
+    let advice = "the file is damaged, or claims more weights than it has";
+    Err(Error::argument(path, expected, tuple(shape), advice))
 }
 
 /// An error for a weight that the memory cannot hold: better here than an abort in an initializer.

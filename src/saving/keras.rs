@@ -3,6 +3,7 @@
 use super::{
     CustomObjects, atomic, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
+    limits::{self, LONGEST_TEXT, most_bytes},
     not_hdf5, of_file, unwritten,
     weights_h5::{Saved, tree},
 };
@@ -21,11 +22,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::Sim
 /// The version of Keras whose files these are.
 const KERAS_VERSION: &str = "3.15.1";
 
-/// The longest text of a configuration that is read: thousands of layers.
-const LONGEST_TEXT: u64 = 64 << 20;
+/// The bytes that are read at once to check them: a cache of the processor holds them.
+const PIECE: usize = 1 << 18;
 
-/// How much larger than its compressed form a file of weights may be: a zip bomb is larger.
-const LARGEST_RATIO: u64 = 1000;
+/// The most steps that a file can claim: those that an f64 counts. One more is then a number too.
+const MOST_STEPS: u64 = 1 << 53;
 
 /// What `metadata.json` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -125,10 +126,15 @@ impl Sequential {
     /// as it was saved.
     ///
     /// # Errors
-    /// When the file cannot be read or is no `.keras` file, the model is no `Sequential`, it holds a
-    /// layer, loss, metric or argument that the crate does not have, the weights do not fit the
-    /// layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes parts
-    /// of your own.
+    /// When the file cannot be read, is no `.keras` file or is damaged, the model is no `Sequential`,
+    /// it holds a layer, loss, metric or argument that the crate does not have, the weights do not fit
+    /// the layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes
+    /// parts of your own.
+    ///
+    /// A file may come from anywhere. Loading one never writes, and takes no more memory than the
+    /// model that the file holds with its optimizer, a few times the file, and 300 MB: a
+    /// configuration has at most 16 MB, 131,072 objects and 1,048,576 values, and weights that are
+    /// compressed or were never written at most 8 times the bytes in the file and 64 MB.
     ///
     /// Keras: `keras.models.load_model`.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
@@ -155,42 +161,37 @@ impl Sequential {
         let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
         let metadata = archive.json("metadata.json")?.unwrap_or(Value::Null);
         let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        let weights = archive.weights()?;
+        let most = most_bytes(weights.in_file());
         let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
         let mut model = Self::from_object(&config, custom).map_err(in_file)?;
         if let Some(progress) = metadata.candle_keras {
             model = model.seed(progress.seed);
         }
-        let mut model = model.build_empty(device).map_err(in_file)?;
+        let mut model = model.build_empty(device, most).map_err(in_file)?;
+        let source: Box<dyn ReadAt> = match weights {
+            Weights::Stored(start, size) => {
+                let part = FilePart::new(open()?, start, size);
+                Box::new(part.map_err(|error| of_file(path, error))?)
+            }
+            Weights::Inflated { bytes, .. } => Box::new(bytes),
+        };
+        let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
+        let saved = Saved { file, path };
+        // First the weights: with them the file shows that it is worth an optimizer's memory.
+        saved.load_fresh(&model)?;
         if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
             model
                 .compile(parts.optimizer, parts.loss, parts.metrics)
                 .map_err(in_file)?;
         }
-        match archive.weights()? {
-            Weights::Stored(start, size) => {
-                let part = FilePart::new(open()?, start, size);
-                load_state(
-                    &mut model,
-                    path,
-                    part.map_err(|error| of_file(path, error))?,
-                )?;
-            }
-            Weights::Inflated(bytes) => load_state(&mut model, path, bytes)?,
-        }
+        saved.load_optimizer(&mut model)?;
         if let Some(progress) = metadata.candle_keras {
-            model.trained.steps = progress.steps;
-            model.trained.passes = progress.passes;
+            model.trained.steps = progress.steps.min(MOST_STEPS);
+            model.trained.passes = progress.passes.min(MOST_STEPS);
         }
         Ok(model)
     }
-}
-
-/// Weights, and what the optimizer keeps.
-fn load_state(model: &mut Sequential, path: &Path, source: impl ReadAt) -> Result<()> {
-    let file = Hdf5::open(source).map_err(|error| not_hdf5(path, error))?;
-    let saved = Saved { file, path };
-    saved.load_fresh(model)?;
-    saved.load_optimizer(model)
 }
 
 /// A `.keras` file that is open.
@@ -203,7 +204,18 @@ struct Archive<'a> {
 enum Weights {
     /// Where its bytes are in the file, and how many.
     Stored(u64, u64),
-    Inflated(Vec<u8>),
+    /// Its bytes, and how many they were when they were compressed.
+    Inflated { bytes: Vec<u8>, packed: u64 },
+}
+
+impl Weights {
+    /// The bytes that it takes in the `.keras` file.
+    fn in_file(&self) -> u64 {
+        match self {
+            Self::Stored(_, size) => *size,
+            Self::Inflated { packed, .. } => *packed,
+        }
+    }
 }
 
 impl Archive<'_> {
@@ -217,11 +229,7 @@ impl Archive<'_> {
         let mut text = String::new();
         let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
         read.map_err(|error| not_keras(self.path, format!("{name}: {error}")))?;
-        if text.len() as u64 > LONGEST_TEXT {
-            let problem = format!("{name} is longer than {LONGEST_TEXT} bytes");
-            return Err(not_keras(self.path, problem));
-        }
-        let parsed = serde_json::from_str(&text);
+        let parsed = limits::json(&text);
         parsed
             .map(Some)
             .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
@@ -229,25 +237,40 @@ impl Archive<'_> {
 
     fn weights(&mut self) -> Result<Weights> {
         let path = self.path;
+        let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
+        let length = length.len();
         let name = "model.weights.h5";
-        let entry = self.zip.by_name(name).map_err(|error| match error {
+        let mut entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
             error => not_keras(path, error),
         })?;
         if entry.compression() == CompressionMethod::Stored {
             let start = entry.data_start();
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
-            return Ok(Weights::Stored(start, entry.size()));
+            let size = entry.size();
+            // Numbers that a disk has changed would be numbers all the same: the zip's checksum
+            // tells.
+            let mut piece = vec![0; PIECE];
+            loop {
+                match entry.read(&mut piece) {
+                    Ok(0) => return Ok(Weights::Stored(start, size)),
+                    Ok(_) => {}
+                    Err(error) => return Err(not_keras(path, format!("{name}: {error}"))),
+                }
+            }
         }
-        let most = entry.compressed_size().saturating_mul(LARGEST_RATIO);
+        let packed = entry.compressed_size().min(length);
+        let most = most_bytes(packed);
         let mut bytes = Vec::new();
         let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| not_keras(path, format!("{name}: {error}")))?;
         if bytes.len() as u64 > most {
-            let problem = format!("{name} is more than {LARGEST_RATIO} times its compressed size");
+            let problem = format!(
+                "{name}: expected at most {most} bytes of the {packed} that are compressed, got more"
+            );
             return Err(not_keras(path, problem));
         }
-        Ok(Weights::Inflated(bytes))
+        Ok(Weights::Inflated { bytes, packed })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::hdf5::{
     self, Dtype,
-    read::{Dataset, File, Object, ReadAt},
+    read::{Dataset, File, Number, Object, ReadAt},
     write::Group,
 };
 use crate::{
@@ -15,12 +15,15 @@ use crate::{
     printing::warn,
     weights::Weight,
 };
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, WithDType};
 use std::{
     collections::HashMap,
     io::{self, Write},
     path::Path,
 };
+
+/// The most steps that a file can claim: one more is then a number too.
+const MOST_STEPS: f64 = (1u64 << 53) as f64;
 
 /// Numbers that are turned to bytes at once: 64 KB.
 const AT_ONCE: usize = 1 << 14;
@@ -152,7 +155,7 @@ pub(super) struct Saved<'a, R> {
 
 impl<R: ReadAt> Saved<'_, R> {
     /// An error about the file.
-    fn wrong(&self, problem: impl std::fmt::Display) -> Error {
+    pub(super) fn wrong(&self, problem: impl std::fmt::Display) -> Error {
         Error::SavedFile {
             path: self.path.to_path_buf(),
             problem: problem.to_string(),
@@ -184,13 +187,18 @@ impl<R: ReadAt> Saved<'_, R> {
                 self.file.read_into(dataset, numbers).map_err(of_file)
             });
         }
-        let mut numbers = vec![0f64; tensor.elem_count()];
-        self.file
-            .read_into(dataset, &mut numbers)
-            .map_err(of_file)?;
-        let read = Tensor::from_vec(numbers, tensor.shape(), &Device::Cpu)?;
-        let read = read.to_dtype(tensor.dtype())?.to_device(tensor.device())?;
-        Ok(variable.set(&read)?)
+        let read = match tensor.dtype() {
+            DType::F64 => self.read::<f64>(dataset)?,
+            _ => self.read::<f32>(dataset)?,
+        };
+        Ok(variable.set(&read.to_device(tensor.device())?)?)
+    }
+
+    /// A dataset's numbers in the CPU's memory.
+    fn read<T: Number + WithDType>(&self, dataset: &Dataset) -> Result<Tensor> {
+        let numbers = self.file.read_as::<T>(dataset, dataset.elements());
+        let numbers = numbers.map_err(|error| self.wrong(error))?;
+        Ok(Tensor::from_vec(numbers, dataset.shape(), &Device::Cpu)?)
     }
 
     /// The datasets of all weights, each in the shape of its own.
@@ -215,7 +223,7 @@ impl<R: ReadAt> Saved<'_, R> {
         Ok(all)
     }
 
-    fn check_shape(&self, name: &str, tensor: &Tensor, dataset: &Dataset) -> Result<()> {
+    pub(super) fn check_shape(&self, name: &str, tensor: &Tensor, dataset: &Dataset) -> Result<()> {
         if tensor.dims() == dataset.shape() {
             return Ok(());
         }
@@ -228,11 +236,20 @@ impl<R: ReadAt> Saved<'_, R> {
 
     /// Gives a model all weights of the file. Where something does not fit, none is changed.
     pub(super) fn load_weights(&self, model: &Sequential) -> Result<()> {
-        let weights = self.weights(model)?;
-        for (weight, dataset) in &weights {
-            let values = Var::from_tensor(&weight.value().zeros_like()?)?;
-            self.fill(&values, dataset)?;
-            self.check_finite(weight, &values)?;
+        self.fill_all(&self.weights(model)?)
+    }
+
+    /// Gives weights the numbers of datasets. Where one is not finite, none is changed: all are read
+    /// twice, so that no second copy of the model is needed.
+    pub(super) fn fill_all(&self, weights: &[(&Weight, Dataset)]) -> Result<()> {
+        for (weight, dataset) in weights {
+            let finite = match weight.value().dtype() {
+                DType::F64 => self.file.all(dataset, f64::is_finite),
+                _ => self.file.all(dataset, f32::is_finite),
+            };
+            if !finite.map_err(|error| self.wrong(error))? {
+                return Err(self.not_finite(weight, dataset));
+            }
         }
         weights
             .iter()
@@ -243,17 +260,20 @@ impl<R: ReadAt> Saved<'_, R> {
     pub(super) fn load_fresh(&self, model: &Sequential) -> Result<()> {
         for (weight, dataset) in self.weights(model)? {
             self.fill(weight.variable(), &dataset)?;
-            self.check_finite(weight, weight.value())?;
+            if !all_finite(weight.value())? {
+                return Err(self.not_finite(weight, &dataset));
+            }
         }
         Ok(())
     }
 
-    fn check_finite(&self, weight: &Weight, values: &Tensor) -> Result<()> {
-        if all_finite(values)? {
-            return Ok(());
+    fn not_finite(&self, weight: &Weight, dataset: &Dataset) -> Error {
+        let (name, place) = (weight.path(), dataset.path());
+        Error::SavedFile {
+            path: self.path.to_path_buf(),
+            problem: format!("`{name}`, {place}: holds a number that is not finite"),
+            advice: "save weights that are finite",
         }
-        let name = weight.path();
-        Err(self.wrong(format!("`{name}` holds a number that is not finite")))
     }
 
     /// Gives a compiled model's optimizer what it had kept. A file that does not hold it, or of
@@ -288,7 +308,7 @@ impl<R: ReadAt> Saved<'_, R> {
         }
         if let Some(iteration) = variables.first() {
             let steps = self.number(iteration)?;
-            optimizer.steps = steps.max(0.0) as u64;
+            optimizer.steps = steps.clamp(0.0, MOST_STEPS) as u64;
         }
         if let Some(rate) = variables.get(1).filter(|_| has_rate) {
             let rate = self.number(rate)?;

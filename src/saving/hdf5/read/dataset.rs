@@ -43,6 +43,24 @@ impl Dataset {
         &self.path
     }
 
+    /// Numbers that lie side by side from `at` on, little-endian; none where they are too many to
+    /// count.
+    pub(crate) fn plain(path: String, dtype: Dtype, shape: Vec<usize>, at: u64) -> Option<Self> {
+        let (elements, _) = sizes(&shape, dtype)?;
+        Some(Self {
+            path,
+            address: at,
+            format: Format {
+                dtype,
+                big_endian: false,
+            },
+            shape,
+            elements,
+            storage: Storage::Contiguous { at },
+            fill: Vec::new(),
+        })
+    }
+
     /// The type in the file.
     pub(crate) fn dtype(&self) -> Dtype {
         self.format.dtype
@@ -259,15 +277,44 @@ fn fill_number<T: Number>(dataset: &Dataset) -> Result<T> {
     Ok(value)
 }
 
+/// The elements of a piece: so few that its bytes stay in the processor's cache, so many that the
+/// calls to the system do not count.
+const PIECE: usize = 1 << 15;
+
+/// Whether all numbers pass a test. Of those that are contiguous, one piece is in memory.
+pub(super) fn all<T: Number>(
+    reads: &mut Reads<'_>,
+    dataset: &Dataset,
+    test: impl Fn(T) -> bool,
+) -> Result<bool> {
+    let Storage::Contiguous { at } = dataset.storage else {
+        let numbers = numbers::<T>(reads, dataset, dataset.elements)?;
+        return Ok(numbers.into_iter().all(test));
+    };
+    check_contiguous(reads, dataset)?;
+    let size = u64::from(dataset.dtype().size());
+    let mut piece = filled(at, dataset.elements.min(PIECE as u64), T::default())?;
+    let (mut from, mut left) = (at, dataset.elements);
+    while left > 0 {
+        let count = left.min(PIECE as u64);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        contiguous(reads, dataset, from, piece)?;
+        // Without an end in the middle the loop runs in vectors.
+        if !piece.iter().fold(true, |all, number| all & test(*number)) {
+            return Ok(false);
+        }
+        from = from.saturating_add(count.saturating_mul(size));
+        left -= count;
+    }
+    Ok(true)
+}
+
 fn contiguous<T: Number>(
     reads: &mut Reads<'_>,
     dataset: &Dataset,
     at: u64,
     into: &mut [T],
 ) -> Result<()> {
-    /// The elements of a piece: so few that its bytes stay in the processor's cache, so many that the
-    /// calls to the system do not count.
-    const PIECE: usize = 1 << 15;
     let size = dataset.dtype().size() as usize;
     let most = into.len().min(PIECE).saturating_mul(size);
     let mut bytes = filled(at, most as u64, 0u8)?;
