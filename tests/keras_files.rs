@@ -52,8 +52,12 @@ fn difference(got: &[f64], expected: &[f64]) -> f64 {
 
 /// Loads a model and compares all that Keras says of it, predictions to `bound`.
 fn compare(name: &str, bound: f64) -> Sequential {
+    compare_file(&format!("{name}.keras"), name, bound)
+}
+
+fn compare_file(path: &str, name: &str, bound: f64) -> Sequential {
     let numbers = numbers(name);
-    let mut model = Sequential::load(file(&format!("{name}.keras")), &Device::Cpu).unwrap();
+    let mut model = Sequential::load(file(path), &Device::Cpu).unwrap();
     let dtype = model
         .weights()
         .next()
@@ -83,6 +87,18 @@ fn compare(name: &str, bound: f64) -> Sequential {
 fn a_network_like_the_walkthrough_s_trains_on_with_adam() {
     let model = compare("mlp", 1e-6);
     assert_eq!(model.layer_names(), ["dense", "dense_1", "dense_2"]);
+}
+
+#[test]
+fn a_model_in_keras_s_older_format_is_the_same_one() {
+    let model = compare_file("mlp.h5", "mlp", 1e-6);
+    assert_eq!(model.layer_names(), ["dense", "dense_1", "dense_2"]);
+    let error = match Sequential::load(file("mlp.weights.h5"), &Device::Cpu) {
+        Ok(_) => panic!("weights alone were loaded as a model"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("it holds no `model_config`"), "{error}");
+    assert!(error.contains("`load_weights`"), "{error}");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use super::{
     CustomObjects, atomic, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
+    legacy_h5,
     limits::{self, LONGEST_TEXT, most_bytes},
     not_hdf5, of_file, unwritten,
-    weights_h5::{Saved, tree},
+    weights_h5::{Layout, Saved, tree},
 };
 use crate::{Error, Result, Sequential};
 use candle_core::Device;
@@ -123,7 +124,7 @@ impl Sequential {
     }
 
     /// Loads a model from a `.keras` file of this crate or of Keras 3, built on `device` and compiled
-    /// as it was saved.
+    /// as it was saved; or from a `.h5` file of a whole model, Keras's format before it.
     ///
     /// # Errors
     /// When the file cannot be read, is no `.keras` file or is damaged, the model is no `Sequential`,
@@ -151,6 +152,10 @@ impl Sequential {
         custom: &CustomObjects,
     ) -> Result<Self> {
         let path = path.as_ref();
+        let is_old = |ending: &std::ffi::OsStr| ending == "h5" || ending == "hdf5";
+        if path.extension().is_some_and(is_old) {
+            return legacy_h5::load(path, device, custom);
+        }
         let open = || File::open(path).map_err(|error| of_file(path, error));
         let mut archive = Archive {
             path,
@@ -177,7 +182,8 @@ impl Sequential {
             Weights::Inflated { bytes, .. } => Box::new(bytes),
         };
         let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
-        let saved = Saved { file, path };
+        let layout = Layout::Classes;
+        let saved = Saved { file, path, layout };
         // First the weights: with them the file shows that it is worth an optimizer's memory.
         saved.load_fresh(&model)?;
         if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {

@@ -6,6 +6,7 @@ mod compiled;
 mod custom_objects;
 mod hdf5;
 mod keras;
+mod legacy_h5;
 mod limits;
 mod safetensors;
 mod weights;

@@ -8,7 +8,7 @@ use super::{
     },
     limits::{self, LONGEST_TEXT},
     of_file, saved,
-    weights_h5::{Saved, write_numbers},
+    weights_h5::{Layout, Saved, write_numbers},
 };
 use crate::{Result, Sequential, error::tuple, weights::Weight};
 use candle_core::DType;
@@ -39,7 +39,8 @@ pub(super) fn load(model: &mut Sequential, path: &Path) -> Result<()> {
         saved(path, problem, "save the weights again")
     })?;
     let file = Hdf5::without_structure(file);
-    let saved = Saved { file, path };
+    let layout = Layout::Classes;
+    let saved = Saved { file, path, layout };
     saved.fill_all(&matched(model, &saved, tensors)?)
 }
 

@@ -3,7 +3,7 @@
 
 use super::hdf5::{
     self, Dtype,
-    read::{Dataset, File, Number, Object, ReadAt},
+    read::{Attribute, Dataset, File, Number, Object, ReadAt},
     write::Group,
 };
 use crate::{
@@ -151,6 +151,16 @@ fn write_pieces<T: Copy, const SIZE: usize>(
 pub(super) struct Saved<'a, R> {
     pub(super) file: File<R>,
     pub(super) path: &'a Path,
+    pub(super) layout: Layout,
+}
+
+/// How weights are named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Layout {
+    /// By their layers' classes, `layers/dense_1/vars/0`: Keras 3.
+    Classes,
+    /// By their layers' names, in lists of attributes: the `.h5` files before it.
+    Names,
 }
 
 impl<R: ReadAt> Saved<'_, R> {
@@ -161,6 +171,43 @@ impl<R: ReadAt> Saved<'_, R> {
             problem: problem.to_string(),
             advice: "load it into a model of the same layers as the one that was saved",
         }
+    }
+
+    /// The datasets of a layer's weights.
+    fn of_layer(&self, group: &str, node: &Node) -> Result<Vec<Dataset>> {
+        match self.layout {
+            Layout::Classes => self.variables(group),
+            Layout::Names => self.listed(&format!("model_weights/{}", node.name)),
+        }
+    }
+
+    /// The datasets of what the optimizer keeps.
+    fn of_optimizer(&self) -> Result<Vec<Dataset>> {
+        match self.layout {
+            Layout::Classes => self.variables("optimizer"),
+            Layout::Names => self.listed("optimizer_weights"),
+        }
+    }
+
+    /// The datasets that a group lists; none where there is no group.
+    fn listed(&self, group: &str) -> Result<Vec<Dataset>> {
+        let of_file = |error| self.wrong(error);
+        if self.file.find(group).map_err(of_file)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let names = self
+            .file
+            .attribute(group, "weight_names")
+            .map_err(of_file)?;
+        let names = match names {
+            Some(Attribute::Strings(names)) => names,
+            _ => Vec::new(), // an empty list is one of numbers
+        };
+        let dataset = |name: String| self.file.dataset(&format!("{group}/{name}"));
+        names
+            .into_iter()
+            .map(|name| dataset(name).map_err(of_file))
+            .collect()
     }
 
     /// The datasets of a group of variables, `0`, `1` and so on; none where there is no group.
@@ -206,7 +253,7 @@ impl<R: ReadAt> Saved<'_, R> {
         let mut all = Vec::new();
         for (group, node) in groups(model) {
             let weights = in_file_order(node);
-            let variables = self.variables(&group)?;
+            let variables = self.of_layer(&group, node)?;
             if weights.len() != variables.len() {
                 let (expected, got) = (weights.len(), variables.len());
                 let (name, class) = (&node.name, node.layer.class_name());
@@ -279,7 +326,7 @@ impl<R: ReadAt> Saved<'_, R> {
     /// Gives a compiled model's optimizer what it had kept. A file that does not hold it, or of
     /// another optimizer, leaves it as it is, after a line on standard error, as in Keras.
     pub(super) fn load_optimizer(&self, model: &mut Sequential) -> Result<()> {
-        let variables = self.variables("optimizer")?;
+        let variables = self.of_optimizer()?;
         let (Some(compiled), Some(chain)) = (&mut model.compiled, &model.chain) else {
             return Ok(());
         };

@@ -4,7 +4,8 @@
 
 Beside each model NAME.keras stands NAME.json with `x` and `y` as {"shape", "data"}, `predictions`,
 `scores` (by `evaluate`: the loss, then the metrics) and `next_loss`, the loss of another epoch in
-order in batches of 8 (null where a layer draws). mlp.weights.h5 holds the weights of mlp.keras.
+order in batches of 8 (null where a layer draws). mlp.weights.h5 holds the weights of mlp.keras, and
+mlp.h5 the same model in Keras's older format.
 functional.keras and lambda.keras hold what the crate refuses.
 
 Two runs give the same bytes. For that, three things are evened out, of which loading depends on
@@ -71,6 +72,7 @@ def trained(folder, name, model, x, y, draws=False):
     save(folder, name, model)
     if name == "mlp":
         model.save_weights(folder / "mlp.weights.h5")
+        model.save(folder / "mlp.h5")
     numbers = {
         "x": tensor(x),
         "y": tensor(y),
