@@ -104,7 +104,8 @@ impl Embedding {
     }
 
     /// Whether id 0 stands for no word, at the end of sequences shorter than others: later layers
-    /// and the loss then leave it out. Its vector is given out all the same.
+    /// and the loss then leave it out. Its vector is given out all the same, and after a layer that
+    /// passes no mask on, such as `Flatten`, it counts as any other, as in Keras.
     pub fn mask_zero(mut self, mask_zero: bool) -> Self {
         self.mask_zero = mask_zero;
         self
