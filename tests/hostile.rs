@@ -594,32 +594,32 @@ fn short(reader: Reader, count: u64) {
 
 #[test]
 fn damaged_zips_give_models_or_errors() {
-    short(zips, 2500);
+    short(zips, 1700);
 }
 
 #[test]
 fn damaged_configurations_give_models_or_errors() {
-    short(configs, 2500);
+    short(configs, 1700);
 }
 
 #[test]
 fn damaged_hdf5_in_a_keras_file_gives_models_or_errors() {
-    short(h5_in_keras, 2500);
+    short(h5_in_keras, 1700);
 }
 
 #[test]
 fn damaged_weights_give_weights_or_errors() {
-    short(weights_h5, 2500);
+    short(weights_h5, 1700);
 }
 
 #[test]
 fn damaged_safetensors_give_weights_or_errors() {
-    short(safetensors, 2500);
+    short(safetensors, 1700);
 }
 
 #[test]
 fn damaged_json_gives_models_or_errors() {
-    short(jsons, 2500);
+    short(jsons, 1700);
 }
 
 /// `HOSTILE_SECONDS` for each reader, 600 by default; `HOSTILE_SEED` where it begins.
