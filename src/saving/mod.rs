@@ -6,6 +6,7 @@ mod compiled;
 mod custom_objects;
 mod hdf5;
 mod keras;
+mod onnx;
 mod safetensors;
 mod weights;
 mod weights_h5;
