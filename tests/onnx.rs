@@ -78,6 +78,18 @@ fn a_file_says_what_the_documentation_says() {
 }
 
 #[test]
+fn a_model_is_written_to_the_same_bytes_twice_and_replaces_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["a.onnx", "b.onnx"].map(|name| folder.path().join(name));
+    let model = network();
+    fs::write(&second, "what was there").unwrap();
+    model.export_onnx(&first).unwrap();
+    model.export_onnx(&second).unwrap();
+    assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
 fn every_value_has_one_name_and_is_there_before_it_is_used() {
     for case in [inference::activations(), inference::layers_alone()]
         .iter()
@@ -223,4 +235,29 @@ fn what_cannot_be_exported_is_an_error_that_says_what_to_do() {
     assert!(!path.exists(), "no file is left of what failed");
     let nowhere = folder.path().join("none").join("model.onnx");
     assert!(text(network().export_onnx(&nowhere)).contains("model.onnx: No such file"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "takes 2 GB of memory and 1 GB of disk"]
+fn a_gigabyte_of_weights_takes_no_second_one_in_memory() {
+    let ones = initializers::Ones;
+    let layer = Dense::new(16_384).kernel_initializer(ones).use_bias(false);
+    let model = Sequential::new().add(Input::new(16_384)).add(layer);
+    let model = model.build(&Device::Cpu).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.onnx");
+    let kilobytes = |name: &str| -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    fs::write("/proc/self/clear_refs", "5").unwrap(); // the peak counts from here
+    let before = kilobytes("VmRSS");
+    let start = std::time::Instant::now();
+    model.export_onnx(&path).unwrap();
+    let more = kilobytes("VmHWM") - before;
+    let size = path.metadata().unwrap().len();
+    println!("{size} bytes in {:?}, {more} KB of memory", start.elapsed());
+    assert!(size > 1 << 30 && more < 16 << 10);
 }

@@ -83,14 +83,14 @@ impl Message {
     }
 
     fn key(&mut self, field: u64, wire: Wire) {
-        self.varint(field << 3 | wire as u64);
+        self.varint((field << 3) | wire as u64);
     }
 
     /// Seven bits a byte, the last ones first; the top bit says that more follow.
     fn varint(&mut self, mut value: u64) {
         let mut bytes = Vec::with_capacity(10);
         while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
+            bytes.push((value as u8) | 0x80);
             value >>= 7;
         }
         bytes.push(value as u8);
