@@ -2,6 +2,8 @@
 //! folder is in `CANDLE_KERAS_EXCHANGE`.
 
 mod common;
+#[path = "common/inference.rs"]
+mod inference;
 
 use candle_keras::{
     Result, activations::ActivationFunction, layers::Layer, losses::Loss, metrics::Metric,
@@ -302,6 +304,7 @@ fn write_models_for_keras() {
         }
         let file = |ending: &str| folder.join(format!("{written}.{ending}"));
         model.save(file("keras")).unwrap();
+        model.export_onnx(file("onnx")).unwrap();
         x.write_npy(file("x.npy")).unwrap();
         y.write_npy(file("y.npy")).unwrap();
         model.predict(&x).unwrap().write_npy(file("p.npy")).unwrap();
@@ -313,6 +316,20 @@ fn write_models_for_keras() {
         written += 1;
     }
     println!("wrote {written} models");
+}
+
+#[test]
+#[ignore = "writes for tools/exchange/check"]
+fn write_layers_and_activations_for_onnxruntime() {
+    let folder = folder("onnx");
+    let cases = [inference::activations(), inference::layers_alone()];
+    for case in cases.iter().flatten() {
+        let file = |ending: &str| folder.join(format!("{}.{ending}", case.name));
+        case.model.export_onnx(file("onnx")).unwrap();
+        case.x.write_npy(file("x.npy")).unwrap();
+        let outputs = case.model.predict(&case.x).unwrap();
+        outputs.write_npy(file("p.npy")).unwrap();
+    }
 }
 
 #[test]

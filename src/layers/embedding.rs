@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result,
     constraints::Constraint,
@@ -193,6 +195,10 @@ impl Layer for Embedding {
         }
         let words = inputs.ne(&inputs.zeros_like()?)?;
         Ok(Some(words.to_dtype(inputs.dtype())?))
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Embedding)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

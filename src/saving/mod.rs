@@ -8,6 +8,7 @@ mod hdf5;
 mod keras;
 mod legacy_h5;
 mod limits;
+mod onnx;
 mod safetensors;
 mod weights;
 mod weights_h5;

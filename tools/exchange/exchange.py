@@ -2,6 +2,7 @@
 
     python exchange.py read FOLDER     # compares FOLDER/ours/*.keras with the numbers beside them
     python exchange.py write FOLDER    # writes FOLDER/keras/*.keras with numbers beside them
+    python exchange.py onnx FOLDER     # runs FOLDER/{ours,onnx}/*.onnx in onnxruntime
 """
 
 import json
@@ -31,6 +32,10 @@ NORMALIZING = (
 DRAWING = (layers.Dropout, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout)
 BOUNDS = {"predictions": 1e-6, "evaluate": 1e-5, "loss of another epoch": 1e-4}
 NORMALIZED = {"predictions": 1e-5}
+ONNX_BOUND = 1e-6
+# x - tanh(x) is about x³/3 for small x, of which rounding leaves few digits; a layer behind it may divide
+# by their size.
+ONNX_CANCELLING = 5e-5
 
 
 def numbers_of(model, x, y):
@@ -81,6 +86,47 @@ def read(folder):
     print(f"Our models in Keras: {agree} of {len(files)} agree; greatest differences: {shown}")
     print("\n".join(problems))
     return len(files) == NETWORKS and not problems
+
+
+def cancels(model):
+    """Whether a value is what Tanh leaves of its inputs."""
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    tanh = lambda name: name in made_by and made_by[name].op_type == "Tanh"
+    subtractions = (node.input for node in model.graph.node if node.op_type == "Sub")
+    return any(tanh(b) and made_by[b].input[0] == a for a, b in subtractions)
+
+
+def run_onnx(folder):
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    results, problems = {}, []
+    for file in sorted((folder / "ours").glob("*.onnx")) + sorted((folder / "onnx").glob("*.onnx")):
+        beside = lambda name: np.load(file.with_name(f"{file.stem}.{name}.npy"))
+        x, p = np.asarray(beside("x"), np.float32), beside("p")
+        try:
+            model = onnx.load(file)
+            onnx.checker.check_model(model, full_check=True)
+            session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            (outputs,) = session.run(["output_0"], {"input_layer": x})
+            (one,) = session.run(None, {"input_layer": x[:1]})
+            assert outputs.shape == p.shape and one.shape == p[:1].shape, (outputs.shape, p.shape)
+            found = max(difference(outputs, p), difference(one, p[:1]))
+        except Exception as error:
+            problems.append(f"{file.name}: {type(error).__name__}: {str(error)[:300]}")
+            continue
+        kind = "networks" if file.parent.name == "ours" else file.stem.split("_")[0]
+        results.setdefault(kind, []).append((found, file.stem))
+        if not found <= (ONNX_CANCELLING if cancels(model) else ONNX_BOUND):
+            problems.append(f"{file.name}: differs by {found:.1e}")
+    version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
+    for kind, found in results.items():
+        value, name = max(found)
+        print(f"{version}: {len(found)} of {kind}; greatest difference {value:.1e} ({name})")
+    print("\n".join(problems))
+    return len(results.get("networks", [])) == NETWORKS and not problems
 
 
 class Draw:
@@ -221,5 +267,5 @@ def write(folder):
 
 
 if __name__ == "__main__":
-    steps = {"read": read, "write": write}
+    steps = {"read": read, "write": write, "onnx": run_onnx}
     sys.exit(0 if steps[sys.argv[1]](pathlib.Path(sys.argv[2])) else 1)
