@@ -1,10 +1,10 @@
 //! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{
-    CustomObjects, atomic, check_model_file, compiled,
+    Backup, CustomObjects, atomic, backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     not_hdf5, of_file, unwritten,
-    weights_h5::{Saved, tree},
+    weights_h5::{Saved, add_tensors, tree},
 };
 use crate::{Error, Result, Sequential};
 use candle_core::Device;
@@ -40,14 +40,17 @@ struct Metadata {
 }
 
 /// How far a model has been trained.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Progress {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Progress {
     /// Of all that is random.
-    seed: u64,
+    pub(super) seed: u64,
     /// Dropout draws by the steps.
-    steps: u64,
+    pub(super) steps: u64,
     /// Shuffling draws by the passes over the data.
-    passes: u64,
+    pub(super) passes: u64,
+    /// Where a `fit` is, in a backup: [`super::Position`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fit: Option<Value>,
 }
 
 impl Sequential {
@@ -85,8 +88,16 @@ impl Sequential {
     /// Keras: `save`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let chain = self.built("save")?;
+        self.built("save")?;
         check_model_file("path", path)?;
+        self.write(path, None)
+    }
+
+    /// Writes the file, with where a `fit` is in a backup.
+    pub(super) fn write(&self, path: &Path, backup: Option<&Backup>) -> Result<()> {
+        let chain = self.built("save")?;
+        let position = backup.map(|backup| serde_json::to_value(&backup.position));
+        let position = position.transpose();
         let metadata = Metadata {
             keras_version: KERAS_VERSION.to_string(),
             date_saved: date(SystemTime::now()),
@@ -94,12 +105,20 @@ impl Sequential {
                 seed: chain.seed,
                 steps: self.trained.steps,
                 passes: self.trained.passes,
+                fit: position.map_err(|error| of_file(path, error.into()))?,
             }),
         };
         let config = self.object()?.to_string();
         let metadata =
             serde_json::to_string(&metadata).map_err(|error| of_file(path, error.into()))?;
-        let weights = tree(self).map_err(|error| unwritten(path, error))?;
+        let mut weights = tree(self).map_err(|error| unwritten(path, error))?;
+        for (index, state) in backup
+            .iter()
+            .flat_map(|backup| backup.states.iter().enumerate())
+        {
+            add_tensors(&mut weights, &backup::group_of(index), &state.tensors)
+                .map_err(|error| unwritten(path, error))?;
+        }
         atomic::write(path, |file| {
             let mut zip = ZipWriter::new(file);
             let of_zip = |error: ZipError| of_file(path, error.into());
@@ -145,19 +164,13 @@ impl Sequential {
         custom: &CustomObjects,
     ) -> Result<Self> {
         let path = path.as_ref();
-        let open = || File::open(path).map_err(|error| of_file(path, error));
-        let mut archive = Archive {
-            path,
-            zip: ZipArchive::new(BufReader::new(open()?))
-                .map_err(|error| not_keras(path, error))?,
-        };
+        let mut archive = Archive::open(path)?;
         let config = archive.json("config.json")?;
         let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
-        let metadata = archive.json("metadata.json")?.unwrap_or(Value::Null);
-        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        let progress = archive.progress()?;
         let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
         let mut model = Self::from_object(&config, custom).map_err(in_file)?;
-        if let Some(progress) = metadata.candle_keras {
+        if let Some(progress) = &progress {
             model = model.seed(progress.seed);
         }
         let mut model = model.build_empty(device).map_err(in_file)?;
@@ -167,17 +180,10 @@ impl Sequential {
                 .map_err(in_file)?;
         }
         match archive.weights()? {
-            Weights::Stored(start, size) => {
-                let part = FilePart::new(open()?, start, size);
-                load_state(
-                    &mut model,
-                    path,
-                    part.map_err(|error| of_file(path, error))?,
-                )?;
-            }
+            Weights::Stored(part) => load_state(&mut model, path, part)?,
             Weights::Inflated(bytes) => load_state(&mut model, path, bytes)?,
         }
-        if let Some(progress) = metadata.candle_keras {
+        if let Some(progress) = progress {
             model.trained.steps = progress.steps;
             model.trained.passes = progress.passes;
         }
@@ -194,21 +200,37 @@ fn load_state(model: &mut Sequential, path: &Path, source: impl ReadAt) -> Resul
 }
 
 /// A `.keras` file that is open.
-struct Archive<'a> {
+pub(super) struct Archive<'a> {
     path: &'a Path,
     zip: ZipArchive<BufReader<File>>,
 }
 
 /// The HDF5 file inside.
-enum Weights {
-    /// Where its bytes are in the file, and how many.
-    Stored(u64, u64),
+pub(super) enum Weights {
+    /// Its bytes in the file.
+    Stored(FilePart),
     Inflated(Vec<u8>),
 }
 
-impl Archive<'_> {
+impl<'a> Archive<'a> {
+    pub(super) fn open(path: &'a Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| of_file(path, error))?;
+        let zip = ZipArchive::new(BufReader::new(file));
+        Ok(Self {
+            path,
+            zip: zip.map_err(|error| not_keras(path, error))?,
+        })
+    }
+
+    /// How far the model has been trained, where this crate has written the file.
+    pub(super) fn progress(&mut self) -> Result<Option<Progress>> {
+        let metadata = self.json("metadata.json")?.unwrap_or_default();
+        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        Ok(metadata.candle_keras)
+    }
+
     /// The text of an entry as JSON; none where there is no entry.
-    fn json(&mut self, name: &str) -> Result<Option<Value>> {
+    pub(super) fn json(&mut self, name: &str) -> Result<Option<Value>> {
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
@@ -227,7 +249,7 @@ impl Archive<'_> {
             .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
     }
 
-    fn weights(&mut self) -> Result<Weights> {
+    pub(super) fn weights(&mut self) -> Result<Weights> {
         let path = self.path;
         let name = "model.weights.h5";
         let entry = self.zip.by_name(name).map_err(|error| match error {
@@ -237,7 +259,9 @@ impl Archive<'_> {
         if entry.compression() == CompressionMethod::Stored {
             let start = entry.data_start();
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
-            return Ok(Weights::Stored(start, entry.size()));
+            let file = File::open(path).map_err(|error| of_file(path, error))?;
+            let part = FilePart::new(file, start, entry.size());
+            return Ok(Weights::Stored(part.map_err(|error| of_file(path, error))?));
         }
         let most = entry.compressed_size().saturating_mul(LARGEST_RATIO);
         let mut bytes = Vec::new();

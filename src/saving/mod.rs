@@ -2,15 +2,19 @@
 
 mod architecture;
 mod atomic;
+mod backup;
 mod compiled;
 mod custom_objects;
 mod hdf5;
 mod keras;
+mod number;
 mod safetensors;
 mod weights;
 mod weights_h5;
 
+pub(crate) use backup::{Backup, Backups, Expected, Position};
 pub use custom_objects::CustomObjects;
+pub(crate) use number::Number;
 
 use crate::{Error, Result};
 use std::{io, path::Path};
