@@ -1,12 +1,12 @@
 use super::{
-    Callback, Mode,
-    file_name::{FileName, Number},
+    Callback, Mode, State,
+    file_name::{FileName, Number as Filled},
     monitor::{Monitor, check_finite},
 };
-use crate::{Error, Logs, Result, Sequential, printing::say, python, saving};
+use crate::{Logs, Result, Sequential, printing::say, python, saving, saving::Number};
 use std::path::{Path, PathBuf};
 
-/// When a [`ModelCheckpoint`] saves.
+/// When a [`ModelCheckpoint`] or a [`BackupAndRestore`](super::BackupAndRestore) saves.
 ///
 /// Keras: the argument `save_freq`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -138,10 +138,7 @@ impl ModelCheckpoint {
     }
 
     fn check(&self) -> Result<()> {
-        if self.save_freq == SaveFreq::Batches(0) {
-            let advice = "1 saves after every batch, SaveFreq::Epoch after every epoch";
-            return Err(Error::argument("save_freq", "at least 1 batch", 0, advice));
-        }
+        self.save_freq.check()?;
         if let Some(value) = self.initial_value_threshold {
             check_finite("initial_value_threshold", value)?;
         }
@@ -160,9 +157,9 @@ impl ModelCheckpoint {
 
     /// The file to save to now.
     fn file(&self, batch: Option<usize>, logs: &Logs) -> Result<PathBuf> {
-        let mut numbers = vec![("epoch", Number::Whole(self.epoch + 1))];
-        numbers.extend(batch.map(|batch| ("batch", Number::Whole(batch + 1))));
-        numbers.extend(logs.iter().map(|(name, value)| (name, Number::Real(value))));
+        let mut numbers = vec![("epoch", Filled::Whole(self.epoch + 1))];
+        numbers.extend(batch.map(|batch| ("batch", Filled::Whole(batch + 1))));
+        numbers.extend(logs.iter().map(|(name, value)| (name, Filled::Real(value))));
         FileName::new(&self.filepath)?.fill(&numbers)
     }
 
@@ -220,6 +217,18 @@ impl Callback for ModelCheckpoint {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         self.check()?;
         self.monitor.begin(model)
+    }
+
+    fn state(&self) -> Result<State> {
+        State::of((self.epoch, self.batches, self.monitor.best.map(Number)))
+    }
+
+    fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+        self.on_train_begin(model)?;
+        let best: Option<Number>;
+        (self.epoch, self.batches, best) = state.read()?;
+        self.monitor.best = best.map(|Number(best)| best);
+        Ok(())
     }
 
     fn on_epoch_begin(&mut self, epoch: usize, _model: &mut Sequential) -> Result<()> {

@@ -290,6 +290,22 @@ pub trait Counter: Debug + Send + Sync {
     fn values(&mut self) -> Result<Vec<f64>> {
         Ok(vec![self.result()?])
     }
+
+    /// What it has counted so far, as numbers, for
+    /// [`BackupAndRestore`](crate::callbacks::BackupAndRestore) in the middle of an epoch. A counter
+    /// that gives none counts anew when the epoch is taken up again.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; whether these are numbers of such a counter.
+    fn restore(&mut self, state: &[f64]) -> bool {
+        let _ = state;
+        false
+    }
 }
 
 /// An error unless a number is from 0 to 1.

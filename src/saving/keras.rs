@@ -1,12 +1,12 @@
 //! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{
-    CustomObjects, atomic, check_model_file, compiled,
+    Backup, CustomObjects, atomic, backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     legacy_h5,
     limits::{self, LONGEST_TEXT, most_bytes},
     not_hdf5, of_file, unwritten,
-    weights_h5::{Layout, Saved, tree},
+    weights_h5::{Layout, Saved, add_tensors, tree},
 };
 use crate::{Error, Result, Sequential};
 use candle_core::Device;
@@ -42,14 +42,17 @@ struct Metadata {
 }
 
 /// How far a model has been trained.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Progress {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Progress {
     /// Of all that is random.
-    seed: u64,
+    pub(super) seed: u64,
     /// Dropout draws by the steps.
-    steps: u64,
+    pub(super) steps: u64,
     /// Shuffling draws by the passes over the data.
-    passes: u64,
+    pub(super) passes: u64,
+    /// Where a `fit` is, in a backup: [`super::Position`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fit: Option<Value>,
 }
 
 impl Sequential {
@@ -87,8 +90,16 @@ impl Sequential {
     /// Keras: `save`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let chain = self.built("save")?;
+        self.built("save")?;
         check_model_file("path", path)?;
+        self.write(path, None)
+    }
+
+    /// Writes the file, with where a `fit` is in a backup.
+    pub(super) fn write(&self, path: &Path, backup: Option<&Backup>) -> Result<()> {
+        let chain = self.built("save")?;
+        let position = backup.map(|backup| serde_json::to_value(&backup.position));
+        let position = position.transpose();
         let metadata = Metadata {
             keras_version: KERAS_VERSION.to_string(),
             date_saved: date(SystemTime::now()),
@@ -96,12 +107,20 @@ impl Sequential {
                 seed: chain.seed,
                 steps: self.trained.steps,
                 passes: self.trained.passes,
+                fit: position.map_err(|error| of_file(path, error.into()))?,
             }),
         };
         let config = self.object()?.to_string();
         let metadata =
             serde_json::to_string(&metadata).map_err(|error| of_file(path, error.into()))?;
-        let weights = tree(self).map_err(|error| unwritten(path, error))?;
+        let mut weights = tree(self).map_err(|error| unwritten(path, error))?;
+        for (index, state) in backup
+            .iter()
+            .flat_map(|backup| backup.states.iter().enumerate())
+        {
+            add_tensors(&mut weights, &backup::group_of(index), &state.tensors)
+                .map_err(|error| unwritten(path, error))?;
+        }
         atomic::write(path, |file| {
             let mut zip = ZipWriter::new(file);
             let of_zip = |error: ZipError| of_file(path, error.into());
@@ -156,31 +175,19 @@ impl Sequential {
         if path.extension().is_some_and(is_old) {
             return legacy_h5::load(path, device, custom);
         }
-        let open = || File::open(path).map_err(|error| of_file(path, error));
-        let mut archive = Archive {
-            path,
-            zip: ZipArchive::new(BufReader::new(open()?))
-                .map_err(|error| not_keras(path, error))?,
-        };
+        let mut archive = Archive::open(path)?;
         let config = archive.json("config.json")?;
         let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
-        let metadata = archive.json("metadata.json")?.unwrap_or(Value::Null);
-        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        let progress = archive.progress()?;
         let weights = archive.weights()?;
         let most = most_bytes(weights.in_file());
         let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
         let mut model = Self::from_object(&config, custom).map_err(in_file)?;
-        if let Some(progress) = metadata.candle_keras {
+        if let Some(progress) = &progress {
             model = model.seed(progress.seed);
         }
         let mut model = model.build_empty(device, most).map_err(in_file)?;
-        let source: Box<dyn ReadAt> = match weights {
-            Weights::Stored(start, size) => {
-                let part = FilePart::new(open()?, start, size);
-                Box::new(part.map_err(|error| of_file(path, error))?)
-            }
-            Weights::Inflated { bytes, .. } => Box::new(bytes),
-        };
+        let source = weights.source();
         let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
         let layout = Layout::Classes;
         let saved = Saved { file, path, layout };
@@ -192,7 +199,7 @@ impl Sequential {
                 .map_err(in_file)?;
         }
         saved.load_optimizer(&mut model)?;
-        if let Some(progress) = metadata.candle_keras {
+        if let Some(progress) = progress {
             model.trained.steps = progress.steps.min(MOST_STEPS);
             model.trained.passes = progress.passes.min(MOST_STEPS);
         }
@@ -201,15 +208,15 @@ impl Sequential {
 }
 
 /// A `.keras` file that is open.
-struct Archive<'a> {
+pub(super) struct Archive<'a> {
     path: &'a Path,
     zip: ZipArchive<BufReader<File>>,
 }
 
 /// The HDF5 file inside.
-enum Weights {
-    /// Where its bytes are in the file, and how many.
-    Stored(u64, u64),
+pub(super) enum Weights {
+    /// Its bytes in the file, and how many.
+    Stored { part: FilePart, size: u64 },
     /// Its bytes, and how many they were when they were compressed.
     Inflated { bytes: Vec<u8>, packed: u64 },
 }
@@ -218,15 +225,39 @@ impl Weights {
     /// The bytes that it takes in the `.keras` file.
     fn in_file(&self) -> u64 {
         match self {
-            Self::Stored(_, size) => *size,
+            Self::Stored { size, .. } => *size,
             Self::Inflated { packed, .. } => *packed,
+        }
+    }
+
+    /// What its bytes are read from.
+    pub(super) fn source(self) -> Box<dyn ReadAt> {
+        match self {
+            Self::Stored { part, .. } => Box::new(part),
+            Self::Inflated { bytes, .. } => Box::new(bytes),
         }
     }
 }
 
-impl Archive<'_> {
+impl<'a> Archive<'a> {
+    pub(super) fn open(path: &'a Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| of_file(path, error))?;
+        let zip = ZipArchive::new(BufReader::new(file));
+        Ok(Self {
+            path,
+            zip: zip.map_err(|error| not_keras(path, error))?,
+        })
+    }
+
+    /// How far the model has been trained, where this crate has written the file.
+    pub(super) fn progress(&mut self) -> Result<Option<Progress>> {
+        let metadata = self.json("metadata.json")?.unwrap_or_default();
+        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        Ok(metadata.candle_keras)
+    }
+
     /// The text of an entry as JSON; none where there is no entry.
-    fn json(&mut self, name: &str) -> Result<Option<Value>> {
+    pub(super) fn json(&mut self, name: &str) -> Result<Option<Value>> {
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
@@ -241,7 +272,7 @@ impl Archive<'_> {
             .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
     }
 
-    fn weights(&mut self) -> Result<Weights> {
+    pub(super) fn weights(&mut self) -> Result<Weights> {
         let path = self.path;
         let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
         let length = length.len();
@@ -257,13 +288,15 @@ impl Archive<'_> {
             // Numbers that a disk has changed would be numbers all the same: the zip's checksum
             // tells.
             let mut piece = vec![0; PIECE];
-            loop {
-                match entry.read(&mut piece) {
-                    Ok(0) => return Ok(Weights::Stored(start, size)),
-                    Ok(_) => {}
-                    Err(error) => return Err(not_keras(path, format!("{name}: {error}"))),
-                }
-            }
+            while entry
+                .read(&mut piece)
+                .map_err(|error| not_keras(path, format!("{name}: {error}")))?
+                > 0
+            {}
+            let file = File::open(path).map_err(|error| of_file(path, error))?;
+            let part = FilePart::new(file, start, size);
+            let part = part.map_err(|error| of_file(path, error))?;
+            return Ok(Weights::Stored { part, size });
         }
         let packed = entry.compressed_size().min(length);
         let most = most_bytes(packed);

@@ -87,6 +87,20 @@ pub(super) fn tree(model: &Sequential) -> hdf5::Result<Group<'_>> {
     Ok(root)
 }
 
+/// Adds a group of tensors.
+pub(super) fn add_tensors<'a>(
+    root: &mut Group<'a>,
+    group: &str,
+    tensors: &'a [Tensor],
+) -> hdf5::Result<()> {
+    if tensors.is_empty() {
+        return Ok(());
+    }
+    let vars = root.group(&format!("{group}/vars"))?;
+    let mut tensors = tensors.iter().enumerate();
+    tensors.try_for_each(|(index, tensor)| add_tensor(vars, index, tensor))
+}
+
 /// A number of f32.
 fn add_number(vars: &mut Group<'_>, index: usize, number: f64) -> hdf5::Result<()> {
     add_bytes(
@@ -246,6 +260,21 @@ impl<R: ReadAt> Saved<'_, R> {
         let numbers = self.file.read_as::<T>(dataset, dataset.elements());
         let numbers = numbers.map_err(|error| self.wrong(error))?;
         Ok(Tensor::from_vec(numbers, dataset.shape(), &Device::Cpu)?)
+    }
+
+    /// The tensors of a group, on a device; none where there is no group.
+    pub(super) fn tensors(&self, group: &str, device: &Device) -> Result<Vec<Tensor>> {
+        let read = |dataset: Dataset| -> Result<Tensor> {
+            let dtype = match dataset.dtype() {
+                Dtype::F64 => DType::F64,
+                _ => DType::F32,
+            };
+            let zeros = Tensor::zeros(dataset.shape(), dtype, device)?;
+            let tensor = Var::from_tensor(&zeros)?;
+            self.fill(&tensor, &dataset)?;
+            Ok(tensor.as_detached_tensor())
+        };
+        self.variables(group)?.into_iter().map(read).collect()
     }
 
     /// The datasets of all weights, each in the shape of its own.
