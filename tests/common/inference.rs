@@ -282,26 +282,31 @@ pub fn layers_alone() -> Vec<Case> {
             x: seen.clone(),
         });
     }
-    // Rows as long as those of real networks, and far from 0.
-    for (name, layer) in [
-        ("layer", Box::<dyn Layer>::from(LayerNormalization::new())),
-        ("group", GroupNormalization::new().groups(4).into()),
-        ("root_mean_square", RMSNormalization::new().into()),
-        ("unit", UnitNormalization::new().into()),
-        (
-            "dense",
+    // Rows as long as those of real networks, near 0 and far from it.
+    let wide: [(&str, f64, fn() -> Box<dyn Layer>); 8] = [
+        ("layer", 3.0, || LayerNormalization::new().into()),
+        ("layer", 100.0, || LayerNormalization::new().into()),
+        ("group", 3.0, || GroupNormalization::new().groups(4).into()),
+        ("group", 100.0, || {
+            GroupNormalization::new().groups(4).into()
+        }),
+        ("root_mean_square", 3.0, || RMSNormalization::new().into()),
+        ("unit", 3.0, || UnitNormalization::new().into()),
+        ("dense", 0.0, || {
             Dense::new(32)
                 .activation(Gelu { approximate: false })
-                .into(),
-        ),
-        ("softmax", layers::Softmax::new().into()),
-    ] {
-        let mut case = case(format!("layer_wide_{name}"), layer, &[768]);
-        case.x = match name {
-            "dense" => numbers(&[7, 768], "wide"), // as scaled features are
-            _ => case.x.affine(1.0, 3.0).unwrap(),
-        };
-        cases.push(case);
+                .into()
+        }),
+        ("softmax", 3.0, || layers::Softmax::new().into()),
+    ];
+    for (name, offset, make) in wide {
+        let x = (numbers(&[7, 768], "wide") + offset).unwrap();
+        let place = if offset > 10.0 { "far" } else { "wide" };
+        let name = format!("layer_{place}_{name}");
+        cases.push(Case {
+            x,
+            ..case(name, make(), &[768])
+        });
     }
     cases
 }

@@ -36,6 +36,8 @@ ONNX_BOUND = 1e-6
 # x - tanh(x) is about x³/3 for small x, of which rounding leaves few digits; a layer behind it may divide
 # by their size.
 ONNX_CANCELLING = 5e-5
+# Numbers near 100 that differ by 1: the last place of their mean, as f32, is 1.3e-5 of their deviation.
+ONNX_FAR = 2e-5
 
 
 def numbers_of(model, x, y):
@@ -118,15 +120,19 @@ def run_onnx(folder):
             problems.append(f"{file.name}: {type(error).__name__}: {str(error)[:300]}")
             continue
         kind = "networks" if file.parent.name == "ours" else file.stem.split("_")[0]
+        kind += " with tanh_shrink" * cancels(model) + " far from 0" * file.stem.startswith("layer_far")
         results.setdefault(kind, []).append((found, file.stem))
-        if not found <= (ONNX_CANCELLING if cancels(model) else ONNX_BOUND):
+        bound = ONNX_FAR if file.stem.startswith("layer_far") else ONNX_BOUND
+        bound = ONNX_CANCELLING if cancels(model) else bound
+        if not found <= bound:
             problems.append(f"{file.name}: differs by {found:.1e}")
     version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
     for kind, found in results.items():
         value, name = max(found)
         print(f"{version}: {len(found)} of {kind}; greatest difference {value:.1e} ({name})")
     print("\n".join(problems))
-    return len(results.get("networks", [])) == NETWORKS and not problems
+    count = sum(len(found) for kind, found in results.items() if kind.startswith("networks"))
+    return count == NETWORKS and not problems
 
 
 class Draw:

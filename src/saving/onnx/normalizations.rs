@@ -1,7 +1,8 @@
 //! Normalisations as operators, computed as the layers do.
 //!
-//! ONNX has operators for some of them, of which onnxruntime's compute (x - m)·r·γ + β as
-//! x·(γ·r) + (β - m·γ·r), and a variance as a difference of squares: both lose digits near the mean.
+//! ONNX has operators for some of them, but onnxruntime's `BatchNormalization` is x·(γ·r) + (β - m·γ·r),
+//! which loses digits near the mean, and the `LayerNormalization` of 1.12 took a variance as a
+//! difference of squares: numbers near 1000 came out 0.6 apart.
 
 use super::{graph::Value, layers::Place};
 use crate::{Axes, Result};
@@ -106,8 +107,13 @@ fn inverse_root(variance: Value<'_>, epsilon: f64) -> Value<'_> {
     (variance + epsilon).apply("Sqrt").apply("Reciprocal")
 }
 
+/// (x - mean)/√(variance + ε), with the mean and variance along axes.
 fn by_moments<'g>(x: Value<'g>, axes: &[usize], epsilon: f64) -> Value<'g> {
-    let distances = x - x.mean(axes);
+    // A sum of many numbers far from 0 is rounded often; that of their distances from its mean
+    // mends it.
+    let near = x.mean(axes);
+    let mean = near + (x - near).mean(axes);
+    let distances = x - mean;
     distances * inverse_root((distances * distances).mean(axes), epsilon)
 }
 
