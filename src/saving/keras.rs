@@ -169,17 +169,36 @@ impl Sequential {
             model = model.seed(progress.seed);
         }
         let mut model = model.build_empty(device, most).map_err(in_file)?;
-        let source: Box<dyn ReadAt> = match weights {
-            Weights::Stored(start, size) => {
+        let (source, checksum): (Box<dyn ReadAt + Sync>, _) = match weights {
+            Weights::Stored {
+                start,
+                size,
+                checksum,
+            } => {
                 let part = FilePart::new(open()?, start, size);
-                Box::new(part.map_err(|error| of_file(path, error))?)
+                let part = part.map_err(|error| of_file(path, error))?;
+                (Box::new(part), Some(checksum))
             }
-            Weights::Inflated { bytes, .. } => Box::new(bytes),
+            Weights::Inflated { bytes, .. } => (Box::new(bytes), None), // which was checked
         };
-        let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
-        let saved = Saved { file, path };
         // First the weights: with them the file shows that it is worth an optimizer's memory.
-        saved.load_fresh(&model)?;
+        let bytes = &*source;
+        let saved = std::thread::scope(|scope| {
+            let check = move || checksum.map_or(Ok(()), |sum| check_sum(bytes, sum));
+            // Beside it on another core, or, where no thread can be had, before it.
+            let checking = std::thread::Builder::new().spawn_scoped(scope, check);
+            let checked = checking.as_ref().map_or_else(|_| check(), |_| Ok(()));
+            checked.map_err(|problem| not_keras(path, problem))?;
+            let file = Hdf5::open(bytes).map_err(|error| not_hdf5(path, error));
+            let saved = file.and_then(|file| {
+                let saved = Saved { file, path };
+                saved.load_fresh(&model).map(|()| saved)
+            });
+            match checking.map(|checking| checking.join()) {
+                Ok(Ok(Err(problem))) => Err(not_keras(path, problem)),
+                _ => saved,
+            }
+        })?;
         if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
             model
                 .compile(parts.optimizer, parts.loss, parts.metrics)
@@ -194,6 +213,29 @@ impl Sequential {
     }
 }
 
+/// An error unless bytes add up to the zip's checksum: numbers that a disk has changed would be
+/// numbers all the same.
+fn check_sum(bytes: &(dyn ReadAt + Sync), expected: u32) -> std::result::Result<(), String> {
+    let name = "model.weights.h5";
+    let mut sum = flate2::Crc::new();
+    let mut piece = vec![0; PIECE];
+    let (mut at, size) = (0, bytes.size());
+    while at < size {
+        let count = (size - at).min(PIECE as u64);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        let read = bytes.read_exact_at(at, piece);
+        read.map_err(|error| format!("{name}: {error}"))?;
+        sum.update(piece);
+        at += count;
+    }
+    match sum.sum() {
+        sum if sum == expected => Ok(()),
+        sum => Err(format!(
+            "{name}: expected the checksum {expected:08x}, got {sum:08x}: damaged data"
+        )),
+    }
+}
+
 /// A `.keras` file that is open.
 struct Archive<'a> {
     path: &'a Path,
@@ -202,8 +244,12 @@ struct Archive<'a> {
 
 /// The HDF5 file inside.
 enum Weights {
-    /// Where its bytes are in the file, and how many.
-    Stored(u64, u64),
+    /// Where its bytes are in the file, how many, and what they add up to.
+    Stored {
+        start: u64,
+        size: u64,
+        checksum: u32,
+    },
     /// Its bytes, and how many they were when they were compressed.
     Inflated { bytes: Vec<u8>, packed: u64 },
 }
@@ -212,7 +258,7 @@ impl Weights {
     /// The bytes that it takes in the `.keras` file.
     fn in_file(&self) -> u64 {
         match self {
-            Self::Stored(_, size) => *size,
+            Self::Stored { size, .. } => *size,
             Self::Inflated { packed, .. } => *packed,
         }
     }
@@ -240,7 +286,7 @@ impl Archive<'_> {
         let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
         let length = length.len();
         let name = "model.weights.h5";
-        let mut entry = self.zip.by_name(name).map_err(|error| match error {
+        let entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
             error => not_keras(path, error),
         })?;
@@ -248,16 +294,11 @@ impl Archive<'_> {
             let start = entry.data_start();
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
             let size = entry.size();
-            // Numbers that a disk has changed would be numbers all the same: the zip's checksum
-            // tells.
-            let mut piece = vec![0; PIECE];
-            loop {
-                match entry.read(&mut piece) {
-                    Ok(0) => return Ok(Weights::Stored(start, size)),
-                    Ok(_) => {}
-                    Err(error) => return Err(not_keras(path, format!("{name}: {error}"))),
-                }
-            }
+            return Ok(Weights::Stored {
+                start,
+                size,
+                checksum: entry.crc32(),
+            });
         }
         let packed = entry.compressed_size().min(length);
         let most = most_bytes(packed);
