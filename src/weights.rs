@@ -29,7 +29,11 @@ impl Weight {
     /// When candle cannot allocate.
     pub fn new(path: &str, values: &Tensor) -> Result<Self> {
         let variable = Var::from_tensor(&values.force_contiguous()?)?;
-        Ok(Self {
+        Ok(Self::of(path, variable))
+    }
+
+    fn of(path: &str, variable: Var) -> Self {
+        Self {
             name: path.rsplit('/').next().unwrap_or_default().to_string(),
             path: path.to_string(),
             value: variable.as_detached_tensor(),
@@ -38,7 +42,7 @@ impl Weight {
             frozen: false,
             regularizer: None,
             constraint: None,
-        })
+        }
     }
 
     /// Its name within the layer: `kernel`.
@@ -249,14 +253,12 @@ impl WeightBuilder<'_> {
             take(left, &path, shape, self.dtype)?;
         }
         check_size(&path, shape)?;
-        let values = match &mut self.first {
-            First::Drawn => self.drawn(name, &path, shape, initializer)?,
-            First::Zeros(_) => Tensor::zeros(shape, self.dtype, self.device)?,
+        let weight = match &self.first {
+            First::Drawn => Weight::new(&path, &self.drawn(name, &path, shape, initializer)?)?,
+            // A variable from the start: as a copy its memory would be written before the file is.
+            First::Zeros(_) => Weight::of(&path, Var::zeros(shape, self.dtype, self.device)?),
         };
-        self.weights.push(Weight {
-            learns,
-            ..Weight::new(&path, &values)?
-        });
+        self.weights.push(Weight { learns, ..weight });
         Ok(())
     }
 }

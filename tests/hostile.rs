@@ -1019,6 +1019,23 @@ fn weights_that_are_no_numbers_are_named() {
     }
 }
 
+/// What a long run found: seed 4294994268 of the HDF5 in `.keras` files.
+#[test]
+fn a_learning_rate_that_is_no_rate_is_an_error_with_its_place() {
+    let folder = folder();
+    let path = folder.path().join("m.weights.h5");
+    let mut model = many_parts();
+    model.save_weights(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let rate = 0.01f32.to_le_bytes();
+    let at = bytes.windows(4).position(|four| four == rate).unwrap();
+    put(&mut bytes, at, &(-3.64e-6f32).to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = model.load_weights(&path).unwrap_err().to_string();
+    let expected = "m.weights.h5: optimizer/vars/1: `learning_rate`: expected a finite number";
+    assert!(error.contains(expected), "{error}");
+}
+
 #[test]
 fn a_bit_of_the_weights_that_a_disk_changed_is_an_error() {
     let bytes = golden("mlp.keras");
@@ -1031,7 +1048,7 @@ fn a_bit_of_the_weights_that_a_disk_changed_is_an_error() {
     changed[at] ^= 1;
     let error = error_of(&changed, "keras");
     assert!(
-        error.contains("model.weights.h5: Invalid checksum"),
+        error.contains("model.weights.h5: expected the checksum"),
         "{error}"
     );
 }

@@ -2,9 +2,8 @@
 
 use super::{
     Number, atomic,
-    hdf5::read::{File as Hdf5, ReadAt},
-    keras::Archive,
-    not_hdf5, of_file, saved,
+    keras::{Archive, Source},
+    of_file, saved,
     weights_h5::{Layout, Saved},
 };
 use crate::{Result, Sequential, callbacks::State, printing::warn};
@@ -155,7 +154,7 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
         model.set_trainable(name, trainable)?;
     }
     let count = expected.callbacks;
-    let tensors = load(path, model, archive.weights()?.source(), count)?;
+    let tensors = load(path, model, &archive.weights()?.source(), count)?;
     if let (Some(compiled), Some(chain)) = (&mut model.compiled, &mut model.chain) {
         if compiled.optimizer.steps != position.optimizer_steps {
             let problem = "it does not hold what the optimizer keeps";
@@ -201,17 +200,18 @@ fn check(path: &Path, position: &Position, expected: &Expected) -> Result<()> {
 fn load(
     path: &Path,
     model: &mut Sequential,
-    source: Box<dyn ReadAt>,
+    source: &Source,
     callbacks: usize,
 ) -> Result<Vec<Vec<candle_core::Tensor>>> {
-    let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
-    let layout = Layout::Classes;
-    let saved = Saved { file, path, layout };
-    saved.load_fresh(model)?;
-    saved.load_optimizer(model)?;
-    let device = model.built("fit")?.device.clone();
-    let tensors = |index: usize| saved.tensors(&group_of(index), &device);
-    (0..callbacks).map(tensors).collect()
+    source.checked(path, |file| {
+        let layout = Layout::Classes;
+        let saved = Saved { file, path, layout };
+        saved.load_fresh(model)?;
+        saved.load_optimizer(model)?;
+        let device = model.built("fit")?.device.clone();
+        let tensors = |index: usize| saved.tensors(&group_of(index), &device);
+        (0..callbacks).map(tensors).collect()
+    })
 }
 
 /// The group of a callback's tensors: Keras passes over what is none of its own.

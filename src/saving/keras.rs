@@ -188,11 +188,12 @@ impl Sequential {
         }
         let mut model = model.build_empty(device, most).map_err(in_file)?;
         let source = weights.source();
-        let file = Hdf5::open(&*source).map_err(|error| not_hdf5(path, error))?;
-        let layout = Layout::Classes;
-        let saved = Saved { file, path, layout };
         // First the weights: with them the file shows that it is worth an optimizer's memory.
-        saved.load_fresh(&model)?;
+        let saved = source.checked(path, |file| {
+            let layout = Layout::Classes;
+            let saved = Saved { file, path, layout };
+            saved.load_fresh(&model).map(|()| saved)
+        })?;
         if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
             model
                 .compile(parts.optimizer, parts.loss, parts.metrics)
@@ -207,6 +208,29 @@ impl Sequential {
     }
 }
 
+/// An error unless bytes add up to the zip's checksum: numbers that a disk has changed would be
+/// numbers all the same.
+fn check_sum(bytes: &(dyn ReadAt + Sync), expected: u32) -> std::result::Result<(), String> {
+    let name = "model.weights.h5";
+    let mut sum = flate2::Crc::new();
+    let mut piece = vec![0; PIECE];
+    let (mut at, size) = (0, bytes.size());
+    while at < size {
+        let count = (size - at).min(PIECE as u64);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        let read = bytes.read_exact_at(at, piece);
+        read.map_err(|error| format!("{name}: {error}"))?;
+        sum.update(piece);
+        at += count;
+    }
+    match sum.sum() {
+        sum if sum == expected => Ok(()),
+        sum => Err(format!(
+            "{name}: expected the checksum {expected:08x}, got {sum:08x}: damaged data"
+        )),
+    }
+}
+
 /// A `.keras` file that is open.
 pub(super) struct Archive<'a> {
     path: &'a Path,
@@ -215,8 +239,12 @@ pub(super) struct Archive<'a> {
 
 /// The HDF5 file inside.
 pub(super) enum Weights {
-    /// Its bytes in the file, and how many.
-    Stored { part: FilePart, size: u64 },
+    /// Its bytes in the file, how many, and what they add up to.
+    Stored {
+        part: FilePart,
+        size: u64,
+        checksum: u32,
+    },
     /// Its bytes, and how many they were when they were compressed.
     Inflated { bytes: Vec<u8>, packed: u64 },
 }
@@ -231,11 +259,47 @@ impl Weights {
     }
 
     /// What its bytes are read from.
-    pub(super) fn source(self) -> Box<dyn ReadAt> {
+    pub(super) fn source(self) -> Source {
         match self {
-            Self::Stored { part, .. } => Box::new(part),
-            Self::Inflated { bytes, .. } => Box::new(bytes),
+            Self::Stored { part, checksum, .. } => Source {
+                bytes: Box::new(part),
+                checksum: Some(checksum),
+            },
+            Self::Inflated { bytes, .. } => Source {
+                bytes: Box::new(bytes),
+                checksum: None, // which was checked
+            },
         }
+    }
+}
+
+/// The HDF5 file's bytes, and what they are to add up to.
+pub(super) struct Source {
+    bytes: Box<dyn ReadAt + Sync>,
+    checksum: Option<u32>,
+}
+
+impl Source {
+    /// What `read` makes of the HDF5 file, if its bytes add up.
+    pub(super) fn checked<'a, R>(
+        &'a self,
+        path: &Path,
+        read: impl FnOnce(Hdf5<&'a (dyn ReadAt + Sync)>) -> Result<R>,
+    ) -> Result<R> {
+        let bytes = &*self.bytes;
+        std::thread::scope(|scope| {
+            let check = || self.checksum.map_or(Ok(()), |sum| check_sum(bytes, sum));
+            // Beside it on another core, or, where no thread can be had, before it.
+            let checking = std::thread::Builder::new().spawn_scoped(scope, check);
+            let checked = checking.as_ref().map_or_else(|_| check(), |_| Ok(()));
+            checked.map_err(|problem| not_keras(path, problem))?;
+            let file = Hdf5::open(bytes).map_err(|error| not_hdf5(path, error));
+            let made = file.and_then(read);
+            match checking.map(|checking| checking.join()) {
+                Ok(Ok(Err(problem))) => Err(not_keras(path, problem)),
+                _ => made,
+            }
+        })
     }
 }
 
@@ -277,7 +341,7 @@ impl<'a> Archive<'a> {
         let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
         let length = length.len();
         let name = "model.weights.h5";
-        let mut entry = self.zip.by_name(name).map_err(|error| match error {
+        let entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
             error => not_keras(path, error),
         })?;
@@ -285,18 +349,15 @@ impl<'a> Archive<'a> {
             let start = entry.data_start();
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
             let size = entry.size();
-            // Numbers that a disk has changed would be numbers all the same: the zip's checksum
-            // tells.
-            let mut piece = vec![0; PIECE];
-            while entry
-                .read(&mut piece)
-                .map_err(|error| not_keras(path, format!("{name}: {error}")))?
-                > 0
-            {}
+            let checksum = entry.crc32();
             let file = File::open(path).map_err(|error| of_file(path, error))?;
             let part = FilePart::new(file, start, size);
             let part = part.map_err(|error| of_file(path, error))?;
-            return Ok(Weights::Stored { part, size });
+            return Ok(Weights::Stored {
+                part,
+                size,
+                checksum,
+            });
         }
         let packed = entry.compressed_size().min(length);
         let most = most_bytes(packed);

@@ -171,13 +171,18 @@ impl<R: ReadAt> File<R> {
         Reads::within(&self.source, &self.left)
     }
 
-    /// The same into memory that is there, of as many numbers.
+    /// The same into memory that is there, of as many numbers; whether all pass a test.
     ///
     /// # Errors
     /// When there are more or fewer, a number does not fit `T`, or they cannot be read.
-    pub(crate) fn read_into<T: Number>(&self, dataset: &Dataset, into: &mut [T]) -> Result<()> {
-        dataset::numbers_into(&mut self.reads(), dataset, into)
-            .map_err(|error| error.of(dataset.path()))
+    pub(crate) fn read_into<T: Number>(
+        &self,
+        dataset: &Dataset,
+        into: &mut [T],
+        test: impl Fn(T) -> bool,
+    ) -> Result<bool> {
+        let read = dataset::numbers_into(&mut self.reads(), dataset, into, &test);
+        read.map_err(|error| error.of(dataset.path()))
     }
 
     /// Whether all numbers of a dataset pass a test, in little memory.
@@ -189,7 +194,7 @@ impl<R: ReadAt> File<R> {
         dataset: &Dataset,
         test: impl Fn(T) -> bool,
     ) -> Result<bool> {
-        let tested = dataset::all(&mut self.reads(), dataset, test);
+        let tested = dataset::all(&mut self.reads(), dataset, &test);
         tested.map_err(|error| error.of(dataset.path()))
     }
 
