@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     fs::File,
-    io::{BufReader, Read, Write},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -122,7 +122,10 @@ impl Sequential {
                 .map_err(|error| unwritten(path, error))?;
         }
         atomic::write(path, |file| {
-            let mut zip = ZipWriter::new(file);
+            let mut zip = ZipWriter::new(UntilError {
+                file,
+                failed: false,
+            });
             let of_zip = |error: ZipError| of_file(path, error.into());
             let options =
                 SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
@@ -205,6 +208,46 @@ impl Sequential {
             model.trained.passes = progress.passes.min(MOST_STEPS);
         }
         Ok(model)
+    }
+}
+
+/// A file that takes everything after an error: `ZipWriter` writes its end when it is dropped, and
+/// where it cannot, it says so on standard error in words of its own.
+struct UntilError<'a, W> {
+    file: &'a mut W,
+    failed: bool,
+}
+
+impl<W> UntilError<'_, W> {
+    fn unless_failed<T>(
+        &mut self,
+        after: T,
+        call: impl FnOnce(&mut W) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.failed {
+            return Ok(after);
+        }
+        let done = call(self.file);
+        self.failed = done
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        done
+    }
+}
+
+impl<W: Write> Write for UntilError<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_failed(bytes.len(), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_failed((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for UntilError<'_, W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.unless_failed(0, |file| file.seek(to))
     }
 }
 
