@@ -95,8 +95,8 @@ fn reads_single_numbers_none_and_the_unwritten() -> Result<()> {
     assert_eq!(file.dataset("scalar")?.shape(), [0; 0]);
     assert_eq!(numbers::<f32>(&file, "scalar")?, [3.5]);
     assert_eq!(file.dataset("none")?.shape(), [2, 0, 3]);
-    assert_eq!(numbers::<f32>(&file, "none")?, []);
-    assert_eq!(numbers::<f32>(&file, "empty")?, []);
+    assert!(numbers::<f32>(&file, "none")?.is_empty());
+    assert!(numbers::<f32>(&file, "empty")?.is_empty());
     assert_eq!(numbers::<f32>(&file, "never written")?, [2.5; 4]);
     assert_eq!(numbers::<i64>(&file, "compact")?, [0, 1, 2]);
     Ok(())
