@@ -233,11 +233,11 @@ fn arguments_out_of_range_are_errors_before_the_first_epoch() {
         start(Box::new(checkpoint().save_freq(SaveFreq::Batches(0)))),
         "`save_freq`: expected at least 1 batch, got 0: 1 saves after every batch, SaveFreq::Epoch after every epoch"
     );
-    for name in ["model.keras", "model.h5", "model.weights.h5", "model"] {
+    for name in ["model.h5", "model"] {
         assert_eq!(
             start(Box::new(ModelCheckpoint::new(name))),
             format!(
-                "`filepath`: expected a name that ends in .safetensors, got {name}: this version of the crate saves weights, as safetensors, and no other files"
+                "`filepath`: expected a name that ends in .weights.h5 or .safetensors, got {name}: `save` writes whole models, as .keras"
             )
         );
     }
