@@ -339,10 +339,21 @@ impl Error {
         Self::Argument {
             argument: argument.into(),
             expected: expected.into(),
-            got: got.to_string(),
+            got: cut(got.to_string()),
             advice: advice.into(),
         }
     }
+}
+
+/// A text for a message, without its end where it is long: it may come from a file.
+fn cut(mut text: String) -> String {
+    /// Some lines of a terminal.
+    const MOST: usize = 600;
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The names to choose from, for a message: `` expected one of `a`, `b` ``.

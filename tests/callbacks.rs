@@ -211,7 +211,7 @@ fn a_scheduler_gives_every_epoch_its_learning_rate() {
     let scheduler = LearningRateScheduler::new(|_, rate| rate);
     assert_eq!(
         error(model.fit(&x, &y, quiet().callback(scheduler))),
-        "`learning_rate`: expected an optimizer whose learning rate is a number, got a schedule: compile with a number as the learning rate to change it"
+        "callback `LearningRateScheduler`: `learning_rate`: expected an optimizer whose learning rate is a number, got a schedule: compile with a number as the learning rate to change it"
     );
 }
 

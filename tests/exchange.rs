@@ -2,6 +2,8 @@
 //! folder is in `CANDLE_KERAS_EXCHANGE`.
 
 mod common;
+#[path = "common/inference.rs"]
+mod inference;
 
 use candle_keras::{
     Result, activations::ActivationFunction, layers::Layer, losses::Loss, metrics::Metric,
@@ -186,6 +188,7 @@ fn made<P: DeserializeOwned>(object: Value) -> P {
 /// Layers that fit, one after the other, and numbers to train it with.
 fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let words = draw.below(6) == 0;
+    let mut masked = false;
     let shape: Vec<usize> = match words {
         true => vec![5],
         false => draw.one(&[vec![6], vec![4, 6], vec![2, 3, 4]]),
@@ -198,8 +201,9 @@ fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let mut current = shape.clone();
     if words {
         x = x.affine(3.5, 3.5)?.floor()?;
+        masked = draw.below(2) == 0;
         let config = json!({
-            "input_dim": 8, "output_dim": 4, "mask_zero": draw.below(2) == 0,
+            "input_dim": 8, "output_dim": 4, "mask_zero": masked,
             "embeddings_regularizer": {"class_name": "L2", "config": {"l2": 0.015625}},
         });
         let layer: Box<dyn Layer> = made(json!({"class_name": "Embedding", "config": config}));
@@ -209,6 +213,9 @@ fn network(draw: &mut Draw) -> Result<(Sequential, Tensor, Tensor)> {
     let layers = 1 + draw.below(5);
     for _ in 0..layers {
         let (class_name, config) = draw.layer(&current);
+        if masked && class_name == "Softmax" {
+            continue; // Keras takes a mask of steps for one of features, and fails
+        }
         let object = json!({"class_name": class_name, "config": config});
         let mut layer: Box<dyn Layer> = made(object.clone());
         // Alone first: a layer that does not fit this shape is left out.
@@ -297,6 +304,7 @@ fn write_models_for_keras() {
         }
         let file = |ending: &str| folder.join(format!("{written}.{ending}"));
         model.save(file("keras")).unwrap();
+        model.export_onnx(file("onnx")).unwrap();
         x.write_npy(file("x.npy")).unwrap();
         y.write_npy(file("y.npy")).unwrap();
         model.predict(&x).unwrap().write_npy(file("p.npy")).unwrap();
@@ -308,6 +316,20 @@ fn write_models_for_keras() {
         written += 1;
     }
     println!("wrote {written} models");
+}
+
+#[test]
+#[ignore = "writes for tools/exchange/check"]
+fn write_layers_and_activations_for_onnxruntime() {
+    let folder = folder("onnx");
+    let cases = [inference::activations(), inference::layers_alone()];
+    for case in cases.iter().flatten() {
+        let file = |ending: &str| folder.join(format!("{}.{ending}", case.name));
+        case.model.export_onnx(file("onnx")).unwrap();
+        case.x.write_npy(file("x.npy")).unwrap();
+        let outputs = case.model.predict(&case.x).unwrap();
+        outputs.write_npy(file("p.npy")).unwrap();
+    }
 }
 
 #[test]
@@ -362,16 +384,11 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
         (Some(expected), Some(got)) => difference(got, expected),
         _ => 0.0,
     };
-    // Normalisations compute (x - m)·r·γ + β here and x·(γ·r) + (β - m·γ·r) in Keras, which loses
-    // digits near m.
-    let normalizes = [
-        "BatchNormalization",
-        "LayerNormalization",
-        "GroupNormalization",
-    ];
+    // They divide by a deviation or a length that may be small, which makes the rounding before them
+    // larger.
     let mut layers = model.layers();
-    let normalized = layers.any(|layer| normalizes.contains(&layer.class_name()));
-    let bounds = [if normalized { 5e-6 } else { 1e-6 }, 1e-5, 1e-4];
+    let normalized = layers.any(|layer| layer.class_name().ends_with("Normalization"));
+    let bounds = [if normalized { 1e-5 } else { 1e-6 }, 1e-5, 1e-4];
     let names = ["predictions", "evaluate", "loss of another epoch"];
     let differences = [predictions, scores, losses];
     for ((difference, bound), name) in differences.iter().zip(bounds).zip(names) {

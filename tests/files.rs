@@ -11,6 +11,7 @@ use candle_keras::{
 };
 use common::{bits, flat, numbers};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// Dropout, batch normalisation and shuffling: all that draws or remembers.

@@ -152,6 +152,7 @@ impl ReduceLROnPlateau {
 impl Callback for ReduceLROnPlateau {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         self.check()?;
+        super::monitor::check_learning_rate("ReduceLROnPlateau", model)?;
         self.monitor.begin(model)?;
         self.monitor.best = None;
         self.wait = 0;

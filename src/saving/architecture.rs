@@ -1,6 +1,6 @@
 //! The architecture as Keras's JSON: layers, their arguments, and what `compile` was given.
 
-use super::{CustomObjects, compiled};
+use super::{CustomObjects, compiled, limits};
 use crate::{
     Error, Result, Sequential,
     layers::{Input, Layer},
@@ -35,11 +35,12 @@ impl Sequential {
     /// Keras writes it. What `compile` was given is passed over: it needs a built model.
     ///
     /// # Errors
-    /// When the text is no JSON, the model is no `Sequential`, or a layer or an argument is unknown.
+    /// When the text is no JSON or longer than 16 MB, the model is no `Sequential`, or a layer or an
+    /// argument is unknown.
     ///
     /// Keras: `keras.models.model_from_json`.
     pub fn from_json(text: &str) -> Result<Self> {
-        let object = serde_json::from_str(text).map_err(|error| {
+        let object = limits::json(text).map_err(|error| {
             let advice = "give what to_json wrote, here or in Keras";
             Error::argument("text", "JSON", error, advice)
         })?;

@@ -2,10 +2,9 @@
 
 use super::{
     Number, atomic,
-    hdf5::read::{File as Hdf5, ReadAt},
-    keras::{Archive, Weights},
-    not_hdf5, of_file, saved,
-    weights_h5::Saved,
+    keras::{Archive, Source},
+    of_file, saved,
+    weights_h5::{Layout, Saved},
 };
 use crate::{Result, Sequential, callbacks::State, printing::warn};
 use serde::{Deserialize, Serialize};
@@ -155,10 +154,7 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
         model.set_trainable(name, trainable)?;
     }
     let count = expected.callbacks;
-    let tensors = match archive.weights()? {
-        Weights::Stored(part) => load(path, model, part, count)?,
-        Weights::Inflated(bytes) => load(path, model, bytes, count)?,
-    };
+    let tensors = load(path, model, &archive.weights()?.source(), count)?;
     if let (Some(compiled), Some(chain)) = (&mut model.compiled, &mut model.chain) {
         if compiled.optimizer.steps != position.optimizer_steps {
             let problem = "it does not hold what the optimizer keeps";
@@ -204,16 +200,18 @@ fn check(path: &Path, position: &Position, expected: &Expected) -> Result<()> {
 fn load(
     path: &Path,
     model: &mut Sequential,
-    source: impl ReadAt,
+    source: &Source,
     callbacks: usize,
 ) -> Result<Vec<Vec<candle_core::Tensor>>> {
-    let file = Hdf5::open(source).map_err(|error| not_hdf5(path, error))?;
-    let saved = Saved { file, path };
-    saved.load_fresh(model)?;
-    saved.load_optimizer(model)?;
-    let device = model.built("fit")?.device.clone();
-    let tensors = |index: usize| saved.tensors(&group_of(index), &device);
-    (0..callbacks).map(tensors).collect()
+    source.checked(path, |file| {
+        let layout = Layout::Classes;
+        let saved = Saved { file, path, layout };
+        saved.load_fresh(model)?;
+        saved.load_optimizer(model)?;
+        let device = model.built("fit")?.device.clone();
+        let tensors = |index: usize| saved.tensors(&group_of(index), &device);
+        (0..callbacks).map(tensors).collect()
+    })
 }
 
 /// The group of a callback's tensors: Keras passes over what is none of its own.
@@ -232,7 +230,7 @@ fn without_what_changes(mut config: Value) -> Value {
         .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
-        .filter_map(|layer| layer["config"].as_object_mut())
+        .filter_map(|layer| layer.get_mut("config")?.as_object_mut())
         .for_each(|config| drop(config.remove("trainable")));
     config
 }

@@ -3,8 +3,10 @@
 use super::{
     Backup, CustomObjects, atomic, backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
+    legacy_h5,
+    limits::{self, LONGEST_TEXT, most_bytes},
     not_hdf5, of_file, unwritten,
-    weights_h5::{Saved, add_tensors, tree},
+    weights_h5::{Layout, Saved, add_tensors, tree},
 };
 use crate::{Error, Result, Sequential};
 use candle_core::Device;
@@ -21,11 +23,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::Sim
 /// The version of Keras whose files these are.
 const KERAS_VERSION: &str = "3.15.1";
 
-/// The longest text of a configuration that is read: thousands of layers.
-const LONGEST_TEXT: u64 = 64 << 20;
+/// The bytes that are read at once to check them: a cache of the processor holds them.
+const PIECE: usize = 1 << 18;
 
-/// How much larger than its compressed form a file of weights may be: a zip bomb is larger.
-const LARGEST_RATIO: u64 = 1000;
+/// The most steps that a file can claim: those that an f64 counts. One more is then a number too.
+const MOST_STEPS: u64 = 1 << 53;
 
 /// What `metadata.json` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -144,13 +146,18 @@ impl Sequential {
     }
 
     /// Loads a model from a `.keras` file of this crate or of Keras 3, built on `device` and compiled
-    /// as it was saved.
+    /// as it was saved; or from a `.h5` file of a whole model, Keras's format before it.
     ///
     /// # Errors
-    /// When the file cannot be read or is no `.keras` file, the model is no `Sequential`, it holds a
-    /// layer, loss, metric or argument that the crate does not have, the weights do not fit the
-    /// layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes parts
-    /// of your own.
+    /// When the file cannot be read, is no `.keras` file or is damaged, the model is no `Sequential`,
+    /// it holds a layer, loss, metric or argument that the crate does not have, the weights do not fit
+    /// the layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes
+    /// parts of your own.
+    ///
+    /// A file may come from anywhere. Loading one never writes, and takes no more memory than the
+    /// model that the file holds with its optimizer, a few times the file, and 300 MB: a
+    /// configuration has at most 16 MB, 131,072 objects and 1,048,576 values, and weights that are
+    /// compressed or were never written at most 8 times the bytes in the file and 64 MB.
     ///
     /// Keras: `keras.models.load_model`.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
@@ -167,25 +174,35 @@ impl Sequential {
         custom: &CustomObjects,
     ) -> Result<Self> {
         let path = path.as_ref();
+        let is_old = |ending: &std::ffi::OsStr| ending == "h5" || ending == "hdf5";
+        if path.extension().is_some_and(is_old) {
+            return legacy_h5::load(path, device, custom);
+        }
         let mut archive = Archive::open(path)?;
         let config = archive.json("config.json")?;
         let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
         let progress = archive.progress()?;
+        let weights = archive.weights()?;
+        let most = most_bytes(weights.in_file());
         let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
         let mut model = Self::from_object(&config, custom).map_err(in_file)?;
         if let Some(progress) = &progress {
             model = model.seed(progress.seed);
         }
-        let mut model = model.build_empty(device).map_err(in_file)?;
+        let mut model = model.build_empty(device, most).map_err(in_file)?;
+        let source = weights.source();
+        // First the weights: with them the file shows that it is worth an optimizer's memory.
+        let saved = source.checked(path, |file| {
+            let layout = Layout::Classes;
+            let saved = Saved { file, path, layout };
+            saved.load_fresh(&model).map(|()| saved)
+        })?;
         if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
             model
                 .compile(parts.optimizer, parts.loss, parts.metrics)
                 .map_err(in_file)?;
         }
-        match archive.weights()? {
-            Weights::Stored(part) => load_state(&mut model, path, part)?,
-            Weights::Inflated(bytes) => load_state(&mut model, path, bytes)?,
-        }
+        saved.load_optimizer(&mut model)?;
         if let Some(progress) = progress {
             model.trained.steps = progress.steps;
             model.trained.passes = progress.passes;
@@ -234,12 +251,27 @@ impl<W: Seek> Seek for UntilError<'_, W> {
     }
 }
 
-/// Weights, and what the optimizer keeps.
-fn load_state(model: &mut Sequential, path: &Path, source: impl ReadAt) -> Result<()> {
-    let file = Hdf5::open(source).map_err(|error| not_hdf5(path, error))?;
-    let saved = Saved { file, path };
-    saved.load_fresh(model)?;
-    saved.load_optimizer(model)
+/// An error unless bytes add up to the zip's checksum: numbers that a disk has changed would be
+/// numbers all the same.
+fn check_sum(bytes: &(dyn ReadAt + Sync), expected: u32) -> std::result::Result<(), String> {
+    let name = "model.weights.h5";
+    let mut sum = flate2::Crc::new();
+    let mut piece = vec![0; PIECE];
+    let (mut at, size) = (0, bytes.size());
+    while at < size {
+        let count = (size - at).min(PIECE as u64);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        let read = bytes.read_exact_at(at, piece);
+        read.map_err(|error| format!("{name}: {error}"))?;
+        sum.update(piece);
+        at += count;
+    }
+    match sum.sum() {
+        sum if sum == expected => Ok(()),
+        sum => Err(format!(
+            "{name}: expected the checksum {expected:08x}, got {sum:08x}: damaged data"
+        )),
+    }
 }
 
 /// A `.keras` file that is open.
@@ -250,9 +282,68 @@ pub(super) struct Archive<'a> {
 
 /// The HDF5 file inside.
 pub(super) enum Weights {
-    /// Its bytes in the file.
-    Stored(FilePart),
-    Inflated(Vec<u8>),
+    /// Its bytes in the file, how many, and what they add up to.
+    Stored {
+        part: FilePart,
+        size: u64,
+        checksum: u32,
+    },
+    /// Its bytes, and how many they were when they were compressed.
+    Inflated { bytes: Vec<u8>, packed: u64 },
+}
+
+impl Weights {
+    /// The bytes that it takes in the `.keras` file.
+    fn in_file(&self) -> u64 {
+        match self {
+            Self::Stored { size, .. } => *size,
+            Self::Inflated { packed, .. } => *packed,
+        }
+    }
+
+    /// What its bytes are read from.
+    pub(super) fn source(self) -> Source {
+        match self {
+            Self::Stored { part, checksum, .. } => Source {
+                bytes: Box::new(part),
+                checksum: Some(checksum),
+            },
+            Self::Inflated { bytes, .. } => Source {
+                bytes: Box::new(bytes),
+                checksum: None, // which was checked
+            },
+        }
+    }
+}
+
+/// The HDF5 file's bytes, and what they are to add up to.
+pub(super) struct Source {
+    bytes: Box<dyn ReadAt + Sync>,
+    checksum: Option<u32>,
+}
+
+impl Source {
+    /// What `read` makes of the HDF5 file, if its bytes add up.
+    pub(super) fn checked<'a, R>(
+        &'a self,
+        path: &Path,
+        read: impl FnOnce(Hdf5<&'a (dyn ReadAt + Sync)>) -> Result<R>,
+    ) -> Result<R> {
+        let bytes = &*self.bytes;
+        std::thread::scope(|scope| {
+            let check = || self.checksum.map_or(Ok(()), |sum| check_sum(bytes, sum));
+            // Beside it on another core, or, where no thread can be had, before it.
+            let checking = std::thread::Builder::new().spawn_scoped(scope, check);
+            let checked = checking.as_ref().map_or_else(|_| check(), |_| Ok(()));
+            checked.map_err(|problem| not_keras(path, problem))?;
+            let file = Hdf5::open(bytes).map_err(|error| not_hdf5(path, error));
+            let made = file.and_then(read);
+            match checking.map(|checking| checking.join()) {
+                Ok(Ok(Err(problem))) => Err(not_keras(path, problem)),
+                _ => made,
+            }
+        })
+    }
 }
 
 impl<'a> Archive<'a> {
@@ -269,7 +360,11 @@ impl<'a> Archive<'a> {
     pub(super) fn progress(&mut self) -> Result<Option<Progress>> {
         let metadata = self.json("metadata.json")?.unwrap_or_default();
         let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
-        Ok(metadata.candle_keras)
+        Ok(metadata.candle_keras.map(|progress| Progress {
+            steps: progress.steps.min(MOST_STEPS),
+            passes: progress.passes.min(MOST_STEPS),
+            ..progress
+        }))
     }
 
     /// The text of an entry as JSON; none where there is no entry.
@@ -282,11 +377,7 @@ impl<'a> Archive<'a> {
         let mut text = String::new();
         let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
         read.map_err(|error| not_keras(self.path, format!("{name}: {error}")))?;
-        if text.len() as u64 > LONGEST_TEXT {
-            let problem = format!("{name} is longer than {LONGEST_TEXT} bytes");
-            return Err(not_keras(self.path, problem));
-        }
-        let parsed = serde_json::from_str(&text);
+        let parsed = limits::json(&text);
         parsed
             .map(Some)
             .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
@@ -294,6 +385,8 @@ impl<'a> Archive<'a> {
 
     pub(super) fn weights(&mut self) -> Result<Weights> {
         let path = self.path;
+        let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
+        let length = length.len();
         let name = "model.weights.h5";
         let entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
@@ -302,19 +395,29 @@ impl<'a> Archive<'a> {
         if entry.compression() == CompressionMethod::Stored {
             let start = entry.data_start();
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
+            let size = entry.size();
+            let checksum = entry.crc32();
             let file = File::open(path).map_err(|error| of_file(path, error))?;
-            let part = FilePart::new(file, start, entry.size());
-            return Ok(Weights::Stored(part.map_err(|error| of_file(path, error))?));
+            let part = FilePart::new(file, start, size);
+            let part = part.map_err(|error| of_file(path, error))?;
+            return Ok(Weights::Stored {
+                part,
+                size,
+                checksum,
+            });
         }
-        let most = entry.compressed_size().saturating_mul(LARGEST_RATIO);
+        let packed = entry.compressed_size().min(length);
+        let most = most_bytes(packed);
         let mut bytes = Vec::new();
         let read = entry.take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| not_keras(path, format!("{name}: {error}")))?;
         if bytes.len() as u64 > most {
-            let problem = format!("{name} is more than {LARGEST_RATIO} times its compressed size");
+            let problem = format!(
+                "{name}: expected at most {most} bytes of the {packed} that are compressed, got more"
+            );
             return Err(not_keras(path, problem));
         }
-        Ok(Weights::Inflated(bytes))
+        Ok(Weights::Inflated { bytes, packed })
     }
 }
 

@@ -70,7 +70,11 @@ impl Sequential {
                 let file = File::open(path).and_then(FilePart::whole);
                 let file = file.map_err(|error| of_file(path, error))?;
                 let file = Hdf5::open(file).map_err(|error| not_hdf5(path, error))?;
-                let saved = weights_h5::Saved { file, path };
+                let saved = weights_h5::Saved {
+                    file,
+                    path,
+                    layout: weights_h5::Layout::Classes,
+                };
                 saved.load_weights(self)?;
                 saved.load_optimizer(self)
             }

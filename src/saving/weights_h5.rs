@@ -3,7 +3,7 @@
 
 use super::hdf5::{
     self, Dtype,
-    read::{Dataset, File, Object, ReadAt},
+    read::{Attribute, Dataset, File, Number, Object, ReadAt},
     write::Group,
 };
 use crate::{
@@ -15,15 +15,19 @@ use crate::{
     printing::warn,
     weights::Weight,
 };
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, WithDType};
+use pulp::bytemuck::cast_slice;
 use std::{
     collections::HashMap,
     io::{self, Write},
     path::Path,
 };
 
-/// Numbers that are turned to bytes at once: 64 KB.
-const AT_ONCE: usize = 1 << 14;
+/// The most steps that a file can claim: one more is then a number too.
+const MOST_STEPS: f64 = (1u64 << 53) as f64;
+
+/// Numbers that are written at once: 256 KB.
+const AT_ONCE: usize = 1 << 16;
 
 /// The group of every layer: `layers/dense_1`, counted for each class whatever layers are called.
 fn groups(model: &Sequential) -> Vec<(String, &Node)> {
@@ -135,6 +139,11 @@ pub(super) fn write_numbers(tensor: &Tensor, out: &mut dyn Write) -> io::Result<
     }
     if ops::in_memory(&[tensor]) {
         let numbers = ops::numbers(tensor).map_err(io::Error::other)?;
+        if cfg!(target_endian = "little") {
+            // In pieces that a cache holds, since a zip adds them up for its checksum as well.
+            let mut pieces = numbers.chunks(AT_ONCE);
+            return pieces.try_for_each(|piece| out.write_all(cast_slice(piece)));
+        }
         return write_pieces(&numbers, |x| x.to_le_bytes(), out);
     }
     let flat = tensor.flatten_all().map_err(other)?;
@@ -162,16 +171,63 @@ fn write_pieces<T: Copy, const SIZE: usize>(
 pub(super) struct Saved<'a, R> {
     pub(super) file: File<R>,
     pub(super) path: &'a Path,
+    pub(super) layout: Layout,
+}
+
+/// How weights are named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Layout {
+    /// By their layers' classes, `layers/dense_1/vars/0`: Keras 3.
+    Classes,
+    /// By their layers' names, in lists of attributes: the `.h5` files before it.
+    Names,
 }
 
 impl<R: ReadAt> Saved<'_, R> {
     /// An error about the file.
-    fn wrong(&self, problem: impl std::fmt::Display) -> Error {
+    pub(super) fn wrong(&self, problem: impl std::fmt::Display) -> Error {
         Error::SavedFile {
             path: self.path.to_path_buf(),
             problem: problem.to_string(),
             advice: "load it into a model of the same layers as the one that was saved",
         }
+    }
+
+    /// The datasets of a layer's weights.
+    fn of_layer(&self, group: &str, node: &Node) -> Result<Vec<Dataset>> {
+        match self.layout {
+            Layout::Classes => self.variables(group),
+            Layout::Names => self.listed(&format!("model_weights/{}", node.name)),
+        }
+    }
+
+    /// The datasets of what the optimizer keeps.
+    fn of_optimizer(&self) -> Result<Vec<Dataset>> {
+        match self.layout {
+            Layout::Classes => self.variables("optimizer"),
+            Layout::Names => self.listed("optimizer_weights"),
+        }
+    }
+
+    /// The datasets that a group lists; none where there is no group.
+    fn listed(&self, group: &str) -> Result<Vec<Dataset>> {
+        let of_file = |error| self.wrong(error);
+        if self.file.find(group).map_err(of_file)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let names = self
+            .file
+            .attribute(group, "weight_names")
+            .map_err(of_file)?;
+        let names = match names {
+            Some(Attribute::Strings(names)) => names,
+            _ => Vec::new(), // an empty list is one of numbers
+        };
+        let dataset = |name: String| self.file.dataset(&format!("{group}/{name}"));
+        names
+            .into_iter()
+            .map(|name| dataset(name).map_err(of_file))
+            .collect()
     }
 
     /// The datasets of a group of variables, `0`, `1` and so on; none where there is no group.
@@ -189,22 +245,29 @@ impl<R: ReadAt> Saved<'_, R> {
         (0..names.len()).map(variable).collect()
     }
 
-    /// Gives a variable the numbers of a dataset of the same shape.
-    fn fill(&self, variable: &Var, dataset: &Dataset) -> Result<()> {
+    /// Gives a variable the numbers of a dataset of the same shape; whether all are finite.
+    fn fill(&self, variable: &Var, dataset: &Dataset) -> Result<bool> {
         let of_file = |error| self.wrong(error);
         let tensor = variable.as_tensor();
         if ops::in_memory(&[tensor]) {
             return ops::write(tensor, |numbers| {
-                self.file.read_into(dataset, numbers).map_err(of_file)
+                let read = self.file.read_into(dataset, numbers, f32::is_finite);
+                read.map_err(of_file)
             });
         }
-        let mut numbers = vec![0f64; tensor.elem_count()];
-        self.file
-            .read_into(dataset, &mut numbers)
-            .map_err(of_file)?;
-        let read = Tensor::from_vec(numbers, tensor.shape(), &Device::Cpu)?;
-        let read = read.to_dtype(tensor.dtype())?.to_device(tensor.device())?;
-        Ok(variable.set(&read)?)
+        let read = match tensor.dtype() {
+            DType::F64 => self.read::<f64>(dataset)?,
+            _ => self.read::<f32>(dataset)?,
+        };
+        variable.set(&read.to_device(tensor.device())?)?;
+        all_finite(tensor)
+    }
+
+    /// A dataset's numbers in the CPU's memory.
+    fn read<T: Number + WithDType>(&self, dataset: &Dataset) -> Result<Tensor> {
+        let numbers = self.file.read_as::<T>(dataset, dataset.elements());
+        let numbers = numbers.map_err(|error| self.wrong(error))?;
+        Ok(Tensor::from_vec(numbers, dataset.shape(), &Device::Cpu)?)
     }
 
     /// The tensors of a group, on a device; none where there is no group.
@@ -227,7 +290,7 @@ impl<R: ReadAt> Saved<'_, R> {
         let mut all = Vec::new();
         for (group, node) in groups(model) {
             let weights = in_file_order(node);
-            let variables = self.variables(&group)?;
+            let variables = self.of_layer(&group, node)?;
             if weights.len() != variables.len() {
                 let (expected, got) = (weights.len(), variables.len());
                 let (name, class) = (&node.name, node.layer.class_name());
@@ -244,7 +307,7 @@ impl<R: ReadAt> Saved<'_, R> {
         Ok(all)
     }
 
-    fn check_shape(&self, name: &str, tensor: &Tensor, dataset: &Dataset) -> Result<()> {
+    pub(super) fn check_shape(&self, name: &str, tensor: &Tensor, dataset: &Dataset) -> Result<()> {
         if tensor.dims() == dataset.shape() {
             return Ok(());
         }
@@ -257,38 +320,50 @@ impl<R: ReadAt> Saved<'_, R> {
 
     /// Gives a model all weights of the file. Where something does not fit, none is changed.
     pub(super) fn load_weights(&self, model: &Sequential) -> Result<()> {
-        let weights = self.weights(model)?;
-        for (weight, dataset) in &weights {
-            let values = Var::from_tensor(&weight.value().zeros_like()?)?;
-            self.fill(&values, dataset)?;
-            self.check_finite(weight, &values)?;
+        self.fill_all(&self.weights(model)?)
+    }
+
+    /// Gives weights the numbers of datasets. Where one is not finite, none is changed: all are read
+    /// twice, so that no second copy of the model is needed.
+    pub(super) fn fill_all(&self, weights: &[(&Weight, Dataset)]) -> Result<()> {
+        for (weight, dataset) in weights {
+            let finite = match weight.value().dtype() {
+                DType::F64 => self.file.all(dataset, f64::is_finite),
+                _ => self.file.all(dataset, f32::is_finite),
+            };
+            if !finite.map_err(|error| self.wrong(error))? {
+                return Err(self.not_finite(weight, dataset));
+            }
         }
-        weights
-            .iter()
-            .try_for_each(|(weight, dataset)| self.fill(weight.variable(), dataset))
+        for (weight, dataset) in weights {
+            self.fill(weight.variable(), dataset)?;
+        }
+        Ok(())
     }
 
     /// The same for a model that nobody has yet, of which half may be changed.
     pub(super) fn load_fresh(&self, model: &Sequential) -> Result<()> {
         for (weight, dataset) in self.weights(model)? {
-            self.fill(weight.variable(), &dataset)?;
-            self.check_finite(weight, weight.value())?;
+            if !self.fill(weight.variable(), &dataset)? {
+                return Err(self.not_finite(weight, &dataset));
+            }
         }
         Ok(())
     }
 
-    fn check_finite(&self, weight: &Weight, values: &Tensor) -> Result<()> {
-        if all_finite(values)? {
-            return Ok(());
+    fn not_finite(&self, weight: &Weight, dataset: &Dataset) -> Error {
+        let (name, place) = (weight.path(), dataset.path());
+        Error::SavedFile {
+            path: self.path.to_path_buf(),
+            problem: format!("`{name}`, {place}: holds a number that is not finite"),
+            advice: "save weights that are finite",
         }
-        let name = weight.path();
-        Err(self.wrong(format!("`{name}` holds a number that is not finite")))
     }
 
     /// Gives a compiled model's optimizer what it had kept. A file that does not hold it, or of
     /// another optimizer, leaves it as it is, after a line on standard error, as in Keras.
     pub(super) fn load_optimizer(&self, model: &mut Sequential) -> Result<()> {
-        let variables = self.variables("optimizer")?;
+        let variables = self.of_optimizer()?;
         let (Some(compiled), Some(chain)) = (&mut model.compiled, &model.chain) else {
             return Ok(());
         };
@@ -317,14 +392,15 @@ impl<R: ReadAt> Saved<'_, R> {
         }
         if let Some(iteration) = variables.first() {
             let steps = self.number(iteration)?;
-            optimizer.steps = steps.max(0.0) as u64;
+            optimizer.steps = steps.clamp(0.0, MOST_STEPS) as u64;
         }
-        if let Some(rate) = variables.get(1).filter(|_| has_rate) {
-            let rate = self.number(rate)?;
+        if let Some(dataset) = variables.get(1).filter(|_| has_rate) {
+            let rate = self.number(dataset)?;
+            let checked = crate::optimizers::check_learning_rate(rate);
+            checked.map_err(|error| self.wrong(format!("{}: {error}", dataset.path())))?;
             let settings = optimizer.rule.settings_mut();
             // The configuration has the rate in f64, unless it was changed since.
             if settings.learning_rate(0) as f32 != rate as f32 {
-                crate::optimizers::check_learning_rate(rate)?;
                 settings.set_learning_rate(rate)?;
             }
         }
@@ -333,7 +409,7 @@ impl<R: ReadAt> Saved<'_, R> {
 
     fn fill_variable(&self, variable: &Var, dataset: &Dataset) -> Result<()> {
         self.check_shape("optimizer", variable.as_tensor(), dataset)?;
-        self.fill(variable, dataset)
+        self.fill(variable, dataset).map(drop)
     }
 
     /// A single number.

@@ -40,6 +40,10 @@ impl Batch {
 /// Batches one after the other: data larger than memory, or made as they are needed.
 ///
 /// [`batches`] makes one of a closure that gives an iterator.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of batches",
+    note = "`batches(|| iterator)` makes one of a closure that gives an iterator of `Result<Batch>`, anew for each pass"
+)]
 pub trait BatchSource {
     /// The next batch; `None` at the end of the data.
     ///

@@ -2,6 +2,7 @@
 
     python exchange.py read FOLDER     # compares FOLDER/ours/*.keras with the numbers beside them
     python exchange.py write FOLDER    # writes FOLDER/keras/*.keras with numbers beside them
+    python exchange.py onnx FOLDER     # runs FOLDER/{ours,onnx}/*.onnx in onnxruntime
 """
 
 import json
@@ -20,11 +21,23 @@ import numpy as np
 from keras import layers, losses, optimizers, regularizers
 
 NETWORKS, SAMPLES = 200, 24
-# These compute (x - m)·r·γ + β here and x·(γ·r) + (β - m·γ·r) in Keras, which loses digits near m.
-NORMALIZING = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization)
+# These divide by a deviation or a length that may be small, which makes the rounding before them larger.
+NORMALIZING = (
+    layers.BatchNormalization,
+    layers.LayerNormalization,
+    layers.GroupNormalization,
+    layers.RMSNormalization,
+    layers.UnitNormalization,
+)
 DRAWING = (layers.Dropout, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout)
 BOUNDS = {"predictions": 1e-6, "evaluate": 1e-5, "loss of another epoch": 1e-4}
-NORMALIZED = {"predictions": 5e-6}
+NORMALIZED = {"predictions": 1e-5}
+ONNX_BOUND = 1e-6
+# x - tanh(x) is about x³/3 for small x, of which rounding leaves few digits; a layer behind it may divide
+# by their size.
+ONNX_CANCELLING = 5e-5
+# Numbers near 100 that differ by 1: the last place of their mean, as f32, is 1.3e-5 of their deviation.
+ONNX_FAR = 2e-5
 
 
 def numbers_of(model, x, y):
@@ -75,6 +88,51 @@ def read(folder):
     print(f"Our models in Keras: {agree} of {len(files)} agree; greatest differences: {shown}")
     print("\n".join(problems))
     return len(files) == NETWORKS and not problems
+
+
+def cancels(model):
+    """Whether a value is what Tanh leaves of its inputs."""
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    tanh = lambda name: name in made_by and made_by[name].op_type == "Tanh"
+    subtractions = (node.input for node in model.graph.node if node.op_type == "Sub")
+    return any(tanh(b) and made_by[b].input[0] == a for a, b in subtractions)
+
+
+def run_onnx(folder):
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    results, problems = {}, []
+    for file in sorted((folder / "ours").glob("*.onnx")) + sorted((folder / "onnx").glob("*.onnx")):
+        beside = lambda name: np.load(file.with_name(f"{file.stem}.{name}.npy"))
+        x, p = np.asarray(beside("x"), np.float32), beside("p")
+        try:
+            model = onnx.load(file)
+            onnx.checker.check_model(model, full_check=True)
+            session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            (outputs,) = session.run(["output_0"], {"input_layer": x})
+            (one,) = session.run(None, {"input_layer": x[:1]})
+            assert outputs.shape == p.shape and one.shape == p[:1].shape, (outputs.shape, p.shape)
+            found = max(difference(outputs, p), difference(one, p[:1]))
+        except Exception as error:
+            problems.append(f"{file.name}: {type(error).__name__}: {str(error)[:300]}")
+            continue
+        kind = "networks" if file.parent.name == "ours" else file.stem.split("_")[0]
+        kind += " with tanh_shrink" * cancels(model) + " far from 0" * file.stem.startswith("layer_far")
+        results.setdefault(kind, []).append((found, file.stem))
+        bound = ONNX_FAR if file.stem.startswith("layer_far") else ONNX_BOUND
+        bound = ONNX_CANCELLING if cancels(model) else bound
+        if not found <= bound:
+            problems.append(f"{file.name}: differs by {found:.1e}")
+    version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
+    for kind, found in results.items():
+        value, name = max(found)
+        print(f"{version}: {len(found)} of {kind}; greatest difference {value:.1e} ({name})")
+    print("\n".join(problems))
+    count = sum(len(found) for kind, found in results.items() if kind.startswith("networks"))
+    return count == NETWORKS and not problems
 
 
 class Draw:
@@ -215,5 +273,5 @@ def write(folder):
 
 
 if __name__ == "__main__":
-    steps = {"read": read, "write": write}
+    steps = {"read": read, "write": write, "onnx": run_onnx}
     sys.exit(0 if steps[sys.argv[1]](pathlib.Path(sys.argv[2])) else 1)

@@ -61,7 +61,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// A path or name for a message. It may come from a hostile file, so it is escaped and cut.
-pub(super) fn quoted(path: &str) -> String {
+pub(crate) fn quoted(path: &str) -> String {
     /// Enough to recognise a path of Keras.
     const MOST: usize = 120;
     let mut shown: String = path

@@ -17,7 +17,7 @@ mod error;
 pub(crate) mod read;
 pub(crate) mod write;
 
-pub(crate) use error::{Error, Result};
+pub(crate) use error::{Error, Result, quoted};
 use std::fmt;
 
 /// The first bytes of every HDF5 file.

@@ -171,6 +171,7 @@ impl Walk<'_> {
         // Numbers that gzip cannot make smaller grow a little.
         let most = (size as u64).saturating_mul(2).saturating_add(1 << 10);
         let stored = reads.block_within(at, stored.into(), most)?;
+        reads.work(at, size as u64)?;
         let chunk = filter::undo(&self.chunks.filters, mask, size, stored)?;
         if chunk.bytes.len() == size {
             return Ok(chunk);

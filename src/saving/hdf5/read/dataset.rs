@@ -6,7 +6,7 @@ use super::chunks::{self, Chunks};
 use super::cursor::Cursor;
 use super::datatype::{self, Datatype, Format};
 use super::filter;
-use super::number::{Number, decode};
+use super::number::{Number, bytes_of, decode};
 use super::object::{self, Message};
 use super::reads::{Reads, filled};
 
@@ -41,6 +41,24 @@ impl Dataset {
     /// Where it is in the file.
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Numbers that lie side by side from `at` on, little-endian; none where they are too many to
+    /// count.
+    pub(crate) fn plain(path: String, dtype: Dtype, shape: Vec<usize>, at: u64) -> Option<Self> {
+        let (elements, _) = sizes(&shape, dtype)?;
+        Some(Self {
+            path,
+            address: at,
+            format: Format {
+                dtype,
+                big_endian: false,
+            },
+            shape,
+            elements,
+            storage: Storage::Contiguous { at },
+            fill: Vec::new(),
+        })
     }
 
     /// The type in the file.
@@ -205,7 +223,7 @@ pub(super) fn numbers<T: Number>(
     decoded::<T>(dataset, &[], &mut [])?;
     check_contiguous(reads, dataset)?;
     let mut values = filled(dataset.address, elements, T::default())?;
-    numbers_into(reads, dataset, &mut values)?;
+    numbers_into(reads, dataset, &mut values, &|_| true)?;
     Ok(values)
 }
 
@@ -220,32 +238,37 @@ fn check_contiguous(reads: &mut Reads<'_>, dataset: &Dataset) -> Result<()> {
     }
 }
 
-/// The same into memory that is there.
+/// The same into memory that is there; whether all pass a test.
 pub(super) fn numbers_into<T: Number>(
     reads: &mut Reads<'_>,
     dataset: &Dataset,
     into: &mut [T],
-) -> Result<()> {
+    test: &impl Fn(T) -> bool,
+) -> Result<bool> {
     if into.len() as u64 != dataset.elements {
         let what = format!("expected {} numbers, got {}", into.len(), dataset.elements);
         return Err(Error::at(dataset.address, what));
     }
     match &dataset.storage {
-        Storage::Contiguous { at } => contiguous(reads, dataset, *at, into),
-        Storage::Compact(bytes) => decoded(dataset, bytes, into),
-        Storage::Nothing => {
-            into.fill(fill_number(dataset)?);
-            Ok(())
-        }
+        Storage::Contiguous { at } => return contiguous(reads, dataset, *at, into, test),
+        Storage::Compact(bytes) => decoded(dataset, bytes, into)?,
+        Storage::Nothing => into.fill(fill_number(dataset)?),
         Storage::Chunked(chunks) => {
             into.fill(fill_number(dataset)?);
             let mut place = |bytes: &[u8], at: usize, count: usize| {
                 let end = at.saturating_add(count);
                 decoded(dataset, bytes, into.get_mut(at..end).unwrap_or_default())
             };
-            chunks.read(reads, &dataset.shape, dataset.dtype(), &mut place)
+            chunks.read(reads, &dataset.shape, dataset.dtype(), &mut place)?;
         }
     }
+    Ok(all_pass(into, test))
+}
+
+/// Without an end in the middle the loop runs in vectors.
+fn all_pass<T: Number>(numbers: &[T], test: &impl Fn(T) -> bool) -> bool {
+    let tests = numbers.iter().map(|number| test(*number));
+    tests.fold(true, |all, one| all & one)
 }
 
 fn decoded<T: Number>(dataset: &Dataset, bytes: &[u8], into: &mut [T]) -> Result<()> {
@@ -259,26 +282,65 @@ fn fill_number<T: Number>(dataset: &Dataset) -> Result<T> {
     Ok(value)
 }
 
+/// The elements of a piece: so few that its bytes stay in the processor's cache, so many that the
+/// calls to the system do not count.
+const PIECE: usize = 1 << 15;
+
+/// Whether all numbers pass a test. Of those that are contiguous, one piece is in memory.
+pub(super) fn all<T: Number>(
+    reads: &mut Reads<'_>,
+    dataset: &Dataset,
+    test: &impl Fn(T) -> bool,
+) -> Result<bool> {
+    let Storage::Contiguous { at } = dataset.storage else {
+        let numbers = numbers::<T>(reads, dataset, dataset.elements)?;
+        return Ok(all_pass(&numbers, test));
+    };
+    check_contiguous(reads, dataset)?;
+    let size = u64::from(dataset.dtype().size());
+    let mut piece = filled(at, dataset.elements.min(PIECE as u64), T::default())?;
+    let (mut from, mut left) = (at, dataset.elements);
+    while left > 0 {
+        let count = left.min(PIECE as u64);
+        let piece = piece.get_mut(..count as usize).unwrap_or_default();
+        if !contiguous(reads, dataset, from, piece, test)? {
+            return Ok(false);
+        }
+        from = from.saturating_add(count.saturating_mul(size));
+        left -= count;
+    }
+    Ok(true)
+}
+
 fn contiguous<T: Number>(
     reads: &mut Reads<'_>,
     dataset: &Dataset,
     at: u64,
     into: &mut [T],
-) -> Result<()> {
-    /// The elements of a piece: so few that its bytes stay in the processor's cache, so many that the
-    /// calls to the system do not count.
-    const PIECE: usize = 1 << 15;
+    test: &impl Fn(T) -> bool,
+) -> Result<bool> {
     let size = dataset.dtype().size() as usize;
-    let most = into.len().min(PIECE).saturating_mul(size);
+    let alike = bytes_of(dataset.format, into).is_some();
+    let most = if alike {
+        0
+    } else {
+        into.len().min(PIECE).saturating_mul(size)
+    };
     let mut bytes = filled(at, most as u64, 0u8)?;
-    let mut from = at;
+    let (mut from, mut all) = (at, true);
     for piece in into.chunks_mut(PIECE) {
-        let bytes = bytes.get_mut(..piece.len() * size).unwrap_or_default();
-        reads.data(from, bytes)?;
-        decoded(dataset, bytes, piece)?;
-        from += bytes.len() as u64; // inside the file, as checked
+        match bytes_of(dataset.format, piece) {
+            Some(bytes) => reads.data(from, bytes)?,
+            None => {
+                let bytes = bytes.get_mut(..piece.len() * size).unwrap_or_default();
+                reads.data(from, bytes)?;
+                decoded(dataset, bytes, piece)?;
+            }
+        }
+        all &= all_pass(piece, test); // while the cache has it
+        from += (piece.len() * size) as u64; // inside the file, as checked
     }
-    Ok(())
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -29,7 +29,11 @@ pub(crate) use number::Number;
 use object::Message;
 use reads::Reads;
 pub(crate) use source::{FilePart, ReadAt};
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 /// An HDF5 file. Paths in it are names with `/` between, `layers/dense/vars/0`; the empty one is the
 /// root group.
@@ -37,6 +41,8 @@ pub(crate) struct File<R> {
     source: R,
     root: u64,
     cache: RefCell<Cache>,
+    /// What may still be read of structures.
+    left: Cell<u64>,
 }
 
 /// What a path leads to.
@@ -75,11 +81,23 @@ impl<R: ReadAt> File<R> {
     /// When it is no HDF5 file, is cut off, or has a form that is not read.
     pub(crate) fn open(source: R) -> Result<Self> {
         let root = superblock::root(&mut Reads::new(&source), source.size())?;
-        Ok(Self {
+        Ok(Self::at(source, root))
+    }
+
+    /// Bytes that are no HDF5 file: whoever knows what is where makes datasets by
+    /// [`Dataset::plain`].
+    pub(crate) fn without_structure(source: R) -> Self {
+        Self::at(source, super::UNDEFINED)
+    }
+
+    fn at(source: R, root: u64) -> Self {
+        let left = Cell::new(Reads::in_all(&source));
+        Self {
             source,
             root,
             cache: RefCell::default(),
-        })
+            left,
+        }
     }
 
     /// The dataset at `path`.
@@ -150,16 +168,34 @@ impl<R: ReadAt> File<R> {
     }
 
     fn reads(&self) -> Reads<'_> {
-        Reads::new(&self.source)
+        Reads::within(&self.source, &self.left)
     }
 
-    /// The same into memory that is there, of as many numbers.
+    /// The same into memory that is there, of as many numbers; whether all pass a test.
     ///
     /// # Errors
     /// When there are more or fewer, a number does not fit `T`, or they cannot be read.
-    pub(crate) fn read_into<T: Number>(&self, dataset: &Dataset, into: &mut [T]) -> Result<()> {
-        let reads = &mut Reads::new(&self.source);
-        dataset::numbers_into(reads, dataset, into).map_err(|error| error.of(dataset.path()))
+    pub(crate) fn read_into<T: Number>(
+        &self,
+        dataset: &Dataset,
+        into: &mut [T],
+        test: impl Fn(T) -> bool,
+    ) -> Result<bool> {
+        let read = dataset::numbers_into(&mut self.reads(), dataset, into, &test);
+        read.map_err(|error| error.of(dataset.path()))
+    }
+
+    /// Whether all numbers of a dataset pass a test, in little memory.
+    ///
+    /// # Errors
+    /// When a number does not fit `T`, or they cannot be read.
+    pub(crate) fn all<T: Number>(
+        &self,
+        dataset: &Dataset,
+        test: impl Fn(T) -> bool,
+    ) -> Result<bool> {
+        let tested = dataset::all(&mut self.reads(), dataset, &test);
+        tested.map_err(|error| error.of(dataset.path()))
     }
 
     fn messages(&self, at: u64) -> Result<Vec<Message>> {

@@ -2,10 +2,14 @@
 
 use super::super::Dtype;
 use super::datatype::Format;
+use pulp::bytemuck::{Pod, cast_slice_mut};
 
 /// A number that datasets can be read as: `f32`, `f64` or `i64`. Floats take every number of a file,
 /// rounded as `as` rounds; `i64` takes integers that fit.
-pub(crate) trait Number: Copy + Default {
+pub(crate) trait Number: Copy + Default + Pod {
+    /// Its own type in files.
+    const DTYPE: Dtype;
+
     /// numpy's name.
     const NAME: &'static str;
 
@@ -16,6 +20,7 @@ pub(crate) trait Number: Copy + Default {
 }
 
 impl Number for f32 {
+    const DTYPE: Dtype = Dtype::F32;
     const NAME: &'static str = "float32";
 
     fn from_f32(value: f32) -> Option<Self> {
@@ -36,6 +41,7 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
+    const DTYPE: Dtype = Dtype::F64;
     const NAME: &'static str = "float64";
 
     fn from_f32(value: f32) -> Option<Self> {
@@ -56,6 +62,7 @@ impl Number for f64 {
 }
 
 impl Number for i64 {
+    const DTYPE: Dtype = Dtype::I64;
     const NAME: &'static str = "int64";
 
     fn from_f32(_: f32) -> Option<Self> {
@@ -73,6 +80,12 @@ impl Number for i64 {
     fn from_u64(value: u64) -> Option<Self> {
         value.try_into().ok()
     }
+}
+
+/// The bytes of numbers, where a file holds them just so.
+pub(super) fn bytes_of<T: Number>(format: Format, numbers: &mut [T]) -> Option<&mut [u8]> {
+    let alike = format.dtype == T::DTYPE && format.big_endian == cfg!(target_endian = "big");
+    alike.then(|| cast_slice_mut(numbers))
 }
 
 /// Decodes as many numbers as both `bytes` and `into` hold, or says what does not fit.

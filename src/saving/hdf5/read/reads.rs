@@ -3,12 +3,15 @@
 use super::super::{Error, Result};
 use super::cursor::Block;
 use super::source::ReadAt;
+use std::cell::Cell;
 
 /// The reads of one call, with a budget that ends every loop: links of a hostile file may lead in
 /// circles, or many of them to the same bytes.
 pub(super) struct Reads<'a> {
     source: &'a dyn ReadAt,
     left: u64,
+    /// What is left for all calls together: a file may have many structures of its size.
+    in_all: Option<&'a Cell<u64>>,
 }
 
 impl<'a> Reads<'a> {
@@ -23,12 +26,44 @@ impl<'a> Reads<'a> {
         // No structure has a reason to be read twice in a call, except a chunk's neighbour or a
         // heap's head now and then. Small files get some more for these.
         let left = source.size().saturating_mul(2).saturating_add(1 << 20);
-        Self { source, left }
+        Self {
+            source,
+            left,
+            in_all: None,
+        }
+    }
+
+    /// The same within a budget of all calls.
+    pub(super) fn within(source: &'a dyn ReadAt, in_all: &'a Cell<u64>) -> Self {
+        Self {
+            in_all: Some(in_all),
+            ..Self::new(source)
+        }
+    }
+
+    /// The budget of all calls on a file: some minutes of nothing but structures would be more.
+    /// Keras's are read about twice. What data in chunks inflate to counts as well.
+    pub(super) fn in_all(source: &dyn ReadAt) -> u64 {
+        source.size().saturating_mul(64).saturating_add(1 << 30)
+    }
+
+    /// Takes `count` bytes from the budget of all calls alone.
+    pub(super) fn work(&self, at: u64, count: u64) -> Result<()> {
+        let Some(in_all) = self.in_all else {
+            return Ok(());
+        };
+        match in_all.get().checked_sub(count) {
+            Some(left) => in_all.set(left),
+            None => return Err(Error::at(at, "expected structures that end, got too many")),
+        }
+        Ok(())
     }
 
     /// Takes `count` bytes from the budget, for bytes read or copied from `at`.
     pub(super) fn spend(&mut self, at: u64, count: u64) -> Result<()> {
-        match self.left.checked_sub(count.saturating_add(Self::READ)) {
+        let count = count.saturating_add(Self::READ);
+        self.work(at, count)?;
+        match self.left.checked_sub(count) {
             Some(left) => self.left = left,
             None => return Err(Error::at(at, "expected structures that end, got a loop")),
         }

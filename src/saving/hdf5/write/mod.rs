@@ -169,15 +169,6 @@ impl<'a> Dataset<'a> {
             fill,
         })
     }
-
-    /// Adds an attribute, a string.
-    ///
-    /// # Errors
-    /// When the name is empty or there already; when name or value have a NUL or are too long.
-    pub(crate) fn attribute(&mut self, name: &str, value: &str) -> Result<&mut Self> {
-        add_attribute(&mut self.attributes, &self.path, name, value)?;
-        Ok(self)
-    }
 }
 
 fn joined(path: &str, name: &str) -> String {
