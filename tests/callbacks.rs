@@ -348,10 +348,10 @@ fn weights_files_that_do_not_fit_change_nothing_and_say_what_does_not() {
         assert_eq!(bits(&model), before);
         text
     };
-    let advice = "build the model as the one whose weights were saved, with the layers' names";
+    let advice = "load it into a model of the same layers as the one that was saved";
     assert_eq!(
         load("head", 4),
-        format!("{file}: `head/kernel`: expected shape (3, 4), got (3, 2): {advice}")
+        format!("{file}: `head/kernel`, head/kernel: expected shape (3, 4), got (3, 2): {advice}")
     );
     assert_eq!(
         load("other", 2),
