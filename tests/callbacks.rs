@@ -377,7 +377,7 @@ fn weights_files_that_do_not_fit_change_nothing_and_say_what_does_not() {
     assert_eq!(
         load("head", 2),
         format!(
-            "{file}: `head/bias` holds a number that is not finite: save weights that are finite"
+            "{file}: `head/bias`, head/bias: holds a number that is not finite: save weights that are finite"
         )
     );
     assert!(
