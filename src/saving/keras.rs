@@ -204,8 +204,8 @@ impl Sequential {
         }
         saved.load_optimizer(&mut model)?;
         if let Some(progress) = progress {
-            model.trained.steps = progress.steps.min(MOST_STEPS);
-            model.trained.passes = progress.passes.min(MOST_STEPS);
+            model.trained.steps = progress.steps;
+            model.trained.passes = progress.passes;
         }
         Ok(model)
     }
@@ -360,7 +360,11 @@ impl<'a> Archive<'a> {
     pub(super) fn progress(&mut self) -> Result<Option<Progress>> {
         let metadata = self.json("metadata.json")?.unwrap_or_default();
         let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
-        Ok(metadata.candle_keras)
+        Ok(metadata.candle_keras.map(|progress| Progress {
+            steps: progress.steps.min(MOST_STEPS),
+            passes: progress.passes.min(MOST_STEPS),
+            ..progress
+        }))
     }
 
     /// The text of an entry as JSON; none where there is no entry.
