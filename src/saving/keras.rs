@@ -10,7 +10,6 @@ use super::{
 use crate::{Error, Result, Sequential};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{
     fs::File,
     io::{BufReader, Read, Write},
@@ -157,10 +156,11 @@ impl Sequential {
             zip: ZipArchive::new(BufReader::new(open()?))
                 .map_err(|error| not_keras(path, error))?,
         };
-        let config = archive.json("config.json")?;
+        let config = archive.text("config.json")?;
         let config = config.ok_or_else(|| not_keras(path, "it holds no config.json"))?;
-        let metadata = archive.json("metadata.json")?.unwrap_or(Value::Null);
-        let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
+        let config = limits::json(&config);
+        let config = config.map_err(|error| not_keras(path, format!("config.json: {error}")))?;
+        let metadata = archive.metadata()?;
         let weights = archive.weights()?;
         let most = most_bytes(weights.in_file());
         let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
@@ -265,8 +265,8 @@ impl Weights {
 }
 
 impl Archive<'_> {
-    /// The text of an entry as JSON; none where there is no entry.
-    fn json(&mut self, name: &str) -> Result<Option<Value>> {
+    /// The text of an entry; none where there is no entry.
+    fn text(&mut self, name: &str) -> Result<Option<String>> {
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
@@ -275,10 +275,19 @@ impl Archive<'_> {
         let mut text = String::new();
         let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
         read.map_err(|error| not_keras(self.path, format!("{name}: {error}")))?;
-        let parsed = limits::json(&text);
-        parsed
-            .map(Some)
-            .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
+        Ok(Some(text))
+    }
+
+    /// What other programs put there, and other types than ours, are passed over.
+    fn metadata(&mut self) -> Result<Metadata> {
+        let Some(text) = self.text("metadata.json")? else {
+            return Ok(Metadata::default());
+        };
+        match serde_json::from_str(&text) {
+            Ok(metadata) => Ok(metadata),
+            Err(error) if error.is_data() => Ok(Metadata::default()),
+            Err(error) => Err(not_keras(self.path, format!("metadata.json: {error}"))),
+        }
     }
 
     fn weights(&mut self) -> Result<Weights> {
