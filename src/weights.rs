@@ -254,7 +254,7 @@ impl WeightBuilder<'_> {
         }
         check_size(&path, shape)?;
         let weight = match &self.first {
-            First::Drawn => Weight::new(&path, &self.drawn(name, &path, shape, initializer)?)?,
+            First::Drawn => Weight::of(&path, self.drawn(name, &path, shape, initializer)?),
             // A variable from the start: as a copy its memory would be written before the file is.
             First::Zeros(_) => Weight::of(&path, Var::zeros(shape, self.dtype, self.device)?),
         };
@@ -271,7 +271,7 @@ impl WeightBuilder<'_> {
         path: &str,
         shape: &[usize],
         initializer: &dyn Initializer,
-    ) -> Result<Tensor> {
+    ) -> Result<Var> {
         let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
         let values = initializer.values(shape, &mut stream)?;
         let count = shape.iter().product::<usize>();
@@ -283,9 +283,15 @@ impl WeightBuilder<'_> {
                 "give as many numbers as the shape holds",
             ));
         }
+        if self.dtype == DType::F32 && self.device.is_cpu() {
+            // The numbers themselves, not a copy of them.
+            let variable = Var::from_vec(values, shape, self.device)?;
+            check_finite(path, &variable)?;
+            return Ok(variable);
+        }
         let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
         check_finite(path, &values)?;
-        Ok(values)
+        Ok(Var::from_tensor(&values)?)
     }
 }
 

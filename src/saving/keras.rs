@@ -356,7 +356,8 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// How far the model has been trained, where this crate has written the file.
+    /// How far the model has been trained, where this crate has written the file. What other programs
+    /// put there, and other types than ours, are passed over.
     pub(super) fn progress(&mut self) -> Result<Option<Progress>> {
         let metadata = self.json("metadata.json")?.unwrap_or_default();
         let metadata: Metadata = serde_json::from_value(metadata).unwrap_or_default();
@@ -369,6 +370,15 @@ impl<'a> Archive<'a> {
 
     /// The text of an entry as JSON; none where there is no entry.
     pub(super) fn json(&mut self, name: &str) -> Result<Option<Value>> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let parsed = limits::json(&text).map(Some);
+        parsed.map_err(|error| not_keras(self.path, format!("{name}: {error}")))
+    }
+
+    /// The text of an entry; none where there is no entry.
+    fn text(&mut self, name: &str) -> Result<Option<String>> {
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
@@ -377,10 +387,7 @@ impl<'a> Archive<'a> {
         let mut text = String::new();
         let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
         read.map_err(|error| not_keras(self.path, format!("{name}: {error}")))?;
-        let parsed = limits::json(&text);
-        parsed
-            .map(Some)
-            .map_err(|error| not_keras(self.path, format!("{name}: {error}")))
+        Ok(Some(text))
     }
 
     pub(super) fn weights(&mut self) -> Result<Weights> {
