@@ -109,8 +109,8 @@ pub mod prelude {
         Tanh, TanhShrink, Threshold,
     };
     pub use crate::callbacks::{
-        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
-        ReduceLROnPlateau, TerminateOnNaN,
+        BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler,
+        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
     };
     pub use crate::datasets::{self, to_categorical};
     pub use crate::layers::{
