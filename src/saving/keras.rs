@@ -4,7 +4,7 @@ use super::{
     Backup, CustomObjects, atomic, backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     legacy_h5,
-    limits::{self, LONGEST_TEXT, most_bytes},
+    limits::{self, LONGEST_TEXT, MOST_STEPS, most_bytes},
     not_hdf5, of_file, unwritten,
     weights_h5::{Layout, Saved, add_tensors, tree},
 };
@@ -25,9 +25,6 @@ const KERAS_VERSION: &str = "3.15.1";
 
 /// The bytes that are read at once to check them: a cache of the processor holds them.
 const PIECE: usize = 1 << 18;
-
-/// The most steps that a file can claim: those that an f64 counts. One more is then a number too.
-const MOST_STEPS: u64 = 1 << 53;
 
 /// What `metadata.json` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -22,6 +22,10 @@ const MOST_TIMES: u64 = 8;
 /// What it may have beyond that, for all that compresses well and is small: 64 MB.
 const MOST_MORE: u64 = 64 << 20;
 
+/// The most steps, or passes over the data, that a file can claim: those that an f64 counts. One more
+/// is then a number too.
+pub(super) const MOST_STEPS: u64 = 1 << 53;
+
 /// The most bytes that a part of a file of this size may stand for.
 pub(super) fn most_bytes(file: u64) -> u64 {
     file.saturating_mul(MOST_TIMES).saturating_add(MOST_MORE)

@@ -6,6 +6,7 @@ use super::hdf5::{
     read::{Attribute, Dataset, File, Number, Object, ReadAt},
     write::Group,
 };
+use super::limits::MOST_STEPS;
 use crate::{
     Error, Result, Sequential,
     error::tuple,
@@ -22,9 +23,6 @@ use std::{
     io::{self, Write},
     path::Path,
 };
-
-/// The most steps that a file can claim: one more is then a number too.
-const MOST_STEPS: f64 = (1u64 << 53) as f64;
 
 /// Numbers that are written at once: 256 KB.
 const AT_ONCE: usize = 1 << 16;
@@ -392,7 +390,7 @@ impl<R: ReadAt> Saved<'_, R> {
         }
         if let Some(iteration) = variables.first() {
             let steps = self.number(iteration)?;
-            optimizer.steps = steps.clamp(0.0, MOST_STEPS) as u64;
+            optimizer.steps = steps.clamp(0.0, MOST_STEPS as f64) as u64;
         }
         if let Some(dataset) = variables.get(1).filter(|_| has_rate) {
             let rate = self.number(dataset)?;
