@@ -42,17 +42,17 @@ impl Config {
         })
     }
 
-    /// The object that Keras writes for it, in `module`; a name in lower case is no class, and Keras
-    /// writes it alone.
-    pub(crate) fn object(&self, module: &str) -> Value {
+    /// The object that Keras writes for it: in `module`, or as a class of the user's own if it is none
+    /// of Keras's. A name in lower case is no class, and Keras writes it alone.
+    pub(crate) fn object(&self, module: &str, is_keras: bool) -> Value {
         if self.class_name.starts_with(char::is_lowercase) {
             return Value::String(self.class_name.clone());
         }
         json!({
-            "module": module,
+            "module": is_keras.then_some(module),
             "class_name": self.class_name,
             "config": self.arguments,
-            "registered_name": null,
+            "registered_name": (!is_keras).then_some(&self.class_name),
         })
     }
 
@@ -164,7 +164,7 @@ fn check_without_effect(name: &str, value: &Value, known_here: &Map<String, Valu
 }
 
 /// The name of a type of numbers: alone, or in Keras's object of a policy.
-fn type_name(dtype: &Value) -> Option<&str> {
+pub(crate) fn type_name(dtype: &Value) -> Option<&str> {
     let policy = dtype.get("config").and_then(|config| config.get("name"));
     policy.unwrap_or(dtype).as_str()
 }
@@ -227,7 +227,12 @@ macro_rules! serde_of_part {
                 to: S,
             ) -> std::result::Result<S::Ok, S::Error> {
                 match self.config() {
-                    Some(config) => config.object($module).serialize(to),
+                    Some(config) => {
+                        let is_keras = $table
+                            .iter()
+                            .any(|entry| entry.class_name == config.class_name);
+                        config.object($module, is_keras).serialize(to)
+                    }
                     None => Err(serde::ser::Error::custom(format!(
                         "the {} {self:?} has no configuration",
                         $kind

@@ -254,6 +254,29 @@ pub enum Error {
         advice: &'static str,
     },
 
+    /// A backup of a running `fit` that could not be written.
+    #[error(
+        "the backup {when} was not written: {error}; fit ends there, and the model keeps the weights that it has: save it elsewhere with model.save(..), or make the folder writable and start again"
+    )]
+    Backup {
+        /// How far the training was.
+        when: String,
+        /// Why.
+        error: Box<Error>,
+    },
+
+    /// A training that was ended by
+    /// [`BackupAndRestore::interrupted_by`](crate::callbacks::BackupAndRestore::interrupted_by).
+    #[error(
+        "training was interrupted {when}: start the program again to go on from {}", backup.display()
+    )]
+    Interrupted {
+        /// How far the training was.
+        when: String,
+        /// The backup to go on from.
+        backup: PathBuf,
+    },
+
     /// A device that is not there.
     #[error("device `{name}`: {problem}: {advice}")]
     Device {
@@ -316,10 +339,21 @@ impl Error {
         Self::Argument {
             argument: argument.into(),
             expected: expected.into(),
-            got: got.to_string(),
+            got: cut(got.to_string()),
             advice: advice.into(),
         }
     }
+}
+
+/// A text for a message, without its end where it is long: it may come from a file.
+fn cut(mut text: String) -> String {
+    /// Some lines of a terminal.
+    const MOST: usize = 600;
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The names to choose from, for a message: `` expected one of `a`, `b` ``.

@@ -94,6 +94,7 @@ pub use datasets::to_categorical;
 pub use device::device;
 pub use error::{Error, Result};
 pub use model::{LayerInModel, Predict, Sequential, Summary};
+pub use saving::CustomObjects;
 pub use training::{Batch, BatchSource, Evaluate, Fit, History, Logs, OnBatch, batches};
 
 /// All that a program of the usual kind needs: `use candle_keras::prelude::*`.
@@ -108,8 +109,8 @@ pub mod prelude {
         Tanh, TanhShrink, Threshold,
     };
     pub use crate::callbacks::{
-        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
-        ReduceLROnPlateau, TerminateOnNaN,
+        BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler,
+        ModelCheckpoint, ReduceLROnPlateau, TerminateOnNaN,
     };
     pub use crate::datasets::{self, to_categorical};
     pub use crate::layers::{

@@ -29,7 +29,11 @@ impl Weight {
     /// When candle cannot allocate.
     pub fn new(path: &str, values: &Tensor) -> Result<Self> {
         let variable = Var::from_tensor(&values.force_contiguous()?)?;
-        Ok(Self {
+        Ok(Self::of(path, variable))
+    }
+
+    fn of(path: &str, variable: Var) -> Self {
+        Self {
             name: path.rsplit('/').next().unwrap_or_default().to_string(),
             path: path.to_string(),
             value: variable.as_detached_tensor(),
@@ -38,7 +42,7 @@ impl Weight {
             frozen: false,
             regularizer: None,
             constraint: None,
-        })
+        }
     }
 
     /// Its name within the layer: `kernel`.
@@ -136,6 +140,15 @@ impl Weight {
     }
 }
 
+/// What weights begin with.
+#[derive(Debug)]
+pub(crate) enum First<'a> {
+    /// What their initializers draw.
+    Drawn,
+    /// Zeros for a file to fill, which may take so many bytes more.
+    Zeros(&'a mut u64),
+}
+
 /// Where a layer's `build` asks for its weights.
 #[derive(Debug)]
 pub struct WeightBuilder<'a> {
@@ -143,6 +156,7 @@ pub struct WeightBuilder<'a> {
     pub(crate) device: &'a Device,
     pub(crate) dtype: DType,
     pub(crate) seed: u64,
+    pub(crate) first: First<'a>,
     pub(crate) weights: Vec<Weight>,
 }
 
@@ -235,7 +249,29 @@ impl WeightBuilder<'_> {
             ));
         }
         let path = format!("{}/{name}", self.layer);
+        if let First::Zeros(left) = &mut self.first {
+            take(left, &path, shape, self.dtype)?;
+        }
         check_size(&path, shape)?;
+        let weight = match &self.first {
+            First::Drawn => Weight::of(&path, self.drawn(name, &path, shape, initializer)?),
+            // A variable from the start: as a copy its memory would be written before the file is.
+            First::Zeros(_) => Weight::of(&path, Var::zeros(shape, self.dtype, self.device)?),
+        };
+        self.weights.push(Weight { learns, ..weight });
+        Ok(())
+    }
+}
+
+impl WeightBuilder<'_> {
+    /// A weight's first numbers.
+    fn drawn(
+        &self,
+        name: &str,
+        path: &str,
+        shape: &[usize],
+        initializer: &dyn Initializer,
+    ) -> Result<Var> {
         let mut stream = Stream::new(self.seed, &format!("weights/{path}"), 0);
         let values = initializer.values(shape, &mut stream)?;
         let count = shape.iter().product::<usize>();
@@ -247,13 +283,15 @@ impl WeightBuilder<'_> {
                 "give as many numbers as the shape holds",
             ));
         }
+        if self.dtype == DType::F32 && self.device.is_cpu() {
+            // The numbers themselves, not a copy of them.
+            let variable = Var::from_vec(values, shape, self.device)?;
+            check_finite(path, &variable)?;
+            return Ok(variable);
+        }
         let values = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.dtype)?;
-        check_finite(&path, &values)?;
-        self.weights.push(Weight {
-            learns,
-            ..Weight::new(&path, &values)?
-        });
-        Ok(())
+        check_finite(path, &values)?;
+        Ok(Var::from_tensor(&values)?)
     }
 }
 
@@ -269,6 +307,21 @@ fn check_finite(path: &str, values: &Tensor) -> Result<()> {
         "NaN or an infinite one",
         advice,
     ))
+}
+
+/// Takes a weight's bytes from those that a file can fill.
+fn take(left: &mut u64, path: &str, shape: &[usize], dtype: DType) -> Result<()> {
+    let size = dtype.size_in_bytes();
+    let bytes = shape
+        .iter()
+        .try_fold(size, |bytes, length| bytes.checked_mul(*length));
+    if let Some(rest) = bytes.and_then(|bytes| left.checked_sub(bytes as u64)) {
+        *left = rest;
+        return Ok(());
+    }
+    let expected = format!("weights of at most {left} bytes more, which the file may hold");
+    let advice = "the file is damaged, or claims more weights than it has";
+    Err(Error::argument(path, expected, tuple(shape), advice))
 }
 
 /// An error for a weight that the memory cannot hold: better here than an abort in an initializer.

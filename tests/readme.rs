@@ -106,6 +106,11 @@ fn every_form_in_the_table_is_compiled() {
         model.evaluate_with(&x, &y, Evaluate::new().batch_size(1000).verbose(0))? },
         compiled! { [mine: Mine] Fit::new().callback(mine) },
         compiled! { [x: Tensor] Data::from(&x).scale(1.0 / 255.0)? },
+        compiled! { [model: &Sequential] model.save("m.keras")? },
+        compiled! { [device: Device] Sequential::load("m.keras", &device)? },
+        compiled! { [model: &Sequential] model.save_weights("m.weights.h5")? },
+        compiled! { [model: &Sequential] model.export_onnx("m.onnx")? },
+        compiled! { [] BackupAndRestore::new("backup") },
         compiled! { [model: &Sequential] model.weight("dense/kernel")? },
     ];
     // The only one that is no expression.

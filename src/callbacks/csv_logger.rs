@@ -1,8 +1,8 @@
-use super::Callback;
+use super::{Callback, State};
 use crate::{Error, Logs, Result, Sequential, python};
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
+    io::{Seek, SeekFrom, Write},
     path::PathBuf,
 };
 
@@ -106,6 +106,18 @@ impl CSVLogger {
         Ok((file, has_lines))
     }
 
+    /// Opens the file to go on where it had `length` bytes: what follows was written after the backup
+    /// that training goes on from. Whether it has lines.
+    fn reopen(&self, length: u64) -> std::io::Result<(File, bool)> {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false);
+        let mut file = options.open(&self.filename)?;
+        let length = length.min(file.metadata()?.len());
+        file.set_len(length)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok((file, length > 0))
+    }
+
     /// A line of the file.
     fn line(&self, fields: impl Iterator<Item = String>) -> String {
         let fields: Vec<String> = fields.map(|field| self.quoted(field)).collect();
@@ -168,6 +180,27 @@ impl Callback for CSVLogger {
         let (file, has_lines) = self.open().map_err(|error| self.unwritable(error))?;
         self.file = Some(file);
         self.keys = None;
+        self.header = !has_lines;
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        let length = self
+            .file
+            .as_ref()
+            .map_or(Ok(0), |file| Ok(file.metadata()?.len()));
+        let length = length.map_err(|error| self.unwritable(error))?;
+        State::of((length, self.keys.clone()))
+    }
+
+    fn on_train_resume(&mut self, state: State, _model: &mut Sequential) -> Result<()> {
+        self.check()?;
+        let length;
+        (length, self.keys) = state.read()?;
+        let (file, has_lines) = self
+            .reopen(length)
+            .map_err(|error| self.unwritable(error))?;
+        self.file = Some(file);
         self.header = !has_lines;
         Ok(())
     }

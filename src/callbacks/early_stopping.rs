@@ -1,8 +1,8 @@
 use super::{
-    Callback, Mode,
+    Callback, Mode, State,
     monitor::{Monitor, check_finite},
 };
-use crate::{Logs, Result, Sequential, printing::say};
+use crate::{Logs, Result, Sequential, printing::say, saving::Number};
 use candle_core::Tensor;
 
 /// Stops training when a number of the logs has stopped improving.
@@ -157,6 +157,21 @@ impl Callback for EarlyStopping {
         self.stopped_epoch = None;
         self.best_epoch = None;
         self.best_weights.clear();
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        let best = self.monitor.best.map(Number);
+        let state = State::of((self.wait, self.stopped_epoch, self.best_epoch, best))?;
+        Ok(state.tensors(self.best_weights.clone()))
+    }
+
+    fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+        self.on_train_begin(model)?;
+        let best: Option<Number>;
+        (self.wait, self.stopped_epoch, self.best_epoch, best) = state.read()?;
+        self.monitor.best = best.map(|Number(best)| best);
+        self.best_weights = state.tensors;
         Ok(())
     }
 

@@ -56,6 +56,10 @@ impl fmt::Debug for LearningRateScheduler<'_> {
 }
 
 impl Callback for LearningRateScheduler<'_> {
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        super::monitor::check_learning_rate("LearningRateScheduler", model)
+    }
+
     fn on_epoch_begin(&mut self, epoch: usize, model: &mut Sequential) -> Result<()> {
         let learning_rate = (self.schedule)(epoch, model.learning_rate()?);
         model.set_learning_rate(learning_rate)?;

@@ -1,5 +1,6 @@
 //! Callbacks: what is called while a model trains, and the trait for callbacks of your own.
 
+mod backup_and_restore;
 mod csv_logger;
 mod early_stopping;
 mod file_name;
@@ -8,8 +9,10 @@ mod learning_rate_scheduler;
 mod model_checkpoint;
 mod monitor;
 mod reduce_lr_on_plateau;
+mod state;
 mod terminate_on_nan;
 
+pub use backup_and_restore::BackupAndRestore;
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda_callback::LambdaCallback;
@@ -17,6 +20,7 @@ pub use learning_rate_scheduler::LearningRateScheduler;
 pub use model_checkpoint::{ModelCheckpoint, SaveFreq};
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use state::State;
 pub use terminate_on_nan::TerminateOnNaN;
 
 use crate::{Result, Sequential, training::Logs};
@@ -90,6 +94,32 @@ pub trait Callback {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         let _ = model;
         Ok(())
+    }
+
+    /// What the callback has to know to go on in another process, for [`BackupAndRestore`]; a callback
+    /// that remembers nothing from one call to the next has none. See [`State`] for an example.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn state(&self) -> Result<State> {
+        Ok(State::default())
+    }
+
+    /// In place of `on_train_begin`, where [`BackupAndRestore`] takes up a training again: `state` is
+    /// what [`state`](Self::state) gave, and the model is as it was then. In the middle of an epoch
+    /// `on_epoch_begin` is not called again.
+    ///
+    /// # Errors
+    /// Ends the training.
+    fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+        let _ = state;
+        self.on_train_begin(model)
+    }
+
+    /// The backups of the training, where this is what keeps them.
+    #[doc(hidden)]
+    fn backups(&mut self) -> Option<&mut BackupAndRestore> {
+        None
     }
 
     /// After the last epoch, unless an error ended the training.
@@ -236,6 +266,18 @@ macro_rules! forward_to_callback {
         $(impl<C: Callback + ?Sized> Callback for $pointer {
             fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
                 (**self).on_train_begin(model)
+            }
+
+            fn state(&self) -> Result<State> {
+                (**self).state()
+            }
+
+            fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+                (**self).on_train_resume(state, model)
+            }
+
+            fn backups(&mut self) -> Option<&mut BackupAndRestore> {
+                (**self).backups()
             }
 
             fn on_train_end(&mut self, model: &mut Sequential) -> Result<()> {

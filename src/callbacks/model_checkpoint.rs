@@ -1,12 +1,12 @@
 use super::{
-    Callback, Mode,
-    file_name::{FileName, Number},
+    Callback, Mode, State,
+    file_name::{FileName, Number as Filled},
     monitor::{Monitor, check_finite},
 };
-use crate::{Error, Logs, Result, Sequential, printing::say, python, saving};
+use crate::{Logs, Result, Sequential, printing::say, python, saving, saving::Number};
 use std::path::{Path, PathBuf};
 
-/// When a [`ModelCheckpoint`] saves.
+/// When a [`ModelCheckpoint`] or a [`BackupAndRestore`](super::BackupAndRestore) saves.
 ///
 /// Keras: the argument `save_freq`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,11 +18,12 @@ pub enum SaveFreq {
     Batches(usize),
 }
 
-/// Saves the model's weights while it trains: after every epoch, after so many batches, or whenever
-/// it is better than before.
+/// Saves the model, or its weights, while it trains: after every epoch, after so many batches, or
+/// whenever it is better than before.
 ///
-/// The weights go to a `.safetensors` file, as by [`Sequential::save_weights`]; folders that do not
-/// exist are made. In its name placeholders stand for numbers as in Python's `format`:
+/// The file's name says what: `.keras` for the whole model, as by [`Sequential::save`]; `.weights.h5`
+/// or `.safetensors` for its weights, as by [`Sequential::save_weights`], and those alone may be
+/// with `save_weights_only`. Folders that do not exist are made. In its name placeholders stand for numbers as in Python's `format`:
 /// `{epoch:02d}`, counted from 1, `{val_loss:.2f}` and all other names of the logs, and `{batch}`,
 /// counted from 1, where it saves by batches. A width, 0 before it for zeros, a precision and the
 /// kinds `d`, `f` and `e` are known.
@@ -40,24 +41,23 @@ pub enum SaveFreq {
 /// # let temporary = tempfile::tempdir()?;
 /// # let folder = temporary.path();
 /// let every = ModelCheckpoint::new(folder.join("weights-{epoch:02d}.safetensors"));
-/// let best = ModelCheckpoint::new(folder.join("best.safetensors")).save_best_only(true);
+/// let best = ModelCheckpoint::new(folder.join("best.keras")).save_best_only(true);
 /// let options = Fit::new().epochs(2).validation_split(0.25).verbose(0);
 /// model.fit(&x, &x, options.callback(every).callback(best))?;
 /// model.load_weights(folder.join("weights-01.safetensors"))?;
-/// model.load_weights(folder.join("best.safetensors"))?;
+/// let best = Sequential::load(folder.join("best.keras"), &Device::Cpu)?;
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
-/// `fit` fails when the name does not end in `.safetensors`, has a placeholder of a name that the
+/// `fit` fails when the name ends in none of these, has a placeholder of a name that the
 /// logs do not have or of a format that does not fit, `save_freq` is 0 batches,
 /// `initial_value_threshold` is not finite, `mode` is [`Mode::Auto`] and no loss or metric of the
 /// name that is monitored says which way is better, or the file cannot be written. Where
 /// `save_best_only` finds no number of that name in the logs, it saves, after a warning on standard
 /// error.
 ///
-/// Keras: `ModelCheckpoint`. There files are `.keras`, `.h5` or `.weights.h5`, and those of weights
-/// hold the optimizer's state as well. As there, the best number is kept from one `fit` to the next.
+/// Keras: `ModelCheckpoint`. As there, the best number is kept from one `fit` to the next.
 #[derive(Debug, Clone)]
 pub struct ModelCheckpoint {
     filepath: PathBuf,
@@ -138,22 +138,28 @@ impl ModelCheckpoint {
     }
 
     fn check(&self) -> Result<()> {
-        if self.save_freq == SaveFreq::Batches(0) {
-            let advice = "1 saves after every batch, SaveFreq::Epoch after every epoch";
-            return Err(Error::argument("save_freq", "at least 1 batch", 0, advice));
-        }
+        self.save_freq.check()?;
         if let Some(value) = self.initial_value_threshold {
             check_finite("initial_value_threshold", value)?;
         }
-        saving::check_weights_file("filepath", &self.filepath)?;
+        self.check_format()?;
         FileName::new(&self.filepath).map(|_| ())
+    }
+
+    /// An error unless the file's name is one of a format: of weights where only they are asked for.
+    fn check_format(&self) -> Result<()> {
+        let (name, path) = ("filepath", &self.filepath);
+        if self.save_weights_only || saving::check_model_file(name, path).is_err() {
+            return saving::WeightsFormat::of(name, path).map(drop);
+        }
+        Ok(())
     }
 
     /// The file to save to now.
     fn file(&self, batch: Option<usize>, logs: &Logs) -> Result<PathBuf> {
-        let mut numbers = vec![("epoch", Number::Whole(self.epoch + 1))];
-        numbers.extend(batch.map(|batch| ("batch", Number::Whole(batch + 1))));
-        numbers.extend(logs.iter().map(|(name, value)| (name, Number::Real(value))));
+        let mut numbers = vec![("epoch", Filled::Whole(self.epoch + 1))];
+        numbers.extend(batch.map(|batch| ("batch", Filled::Whole(batch + 1))));
+        numbers.extend(logs.iter().map(|(name, value)| (name, Filled::Real(value))));
         FileName::new(&self.filepath)?.fill(&numbers)
     }
 
@@ -164,7 +170,10 @@ impl ModelCheckpoint {
             return Ok(());
         }
         saving::make_folder_of(&file)?;
-        model.save_weights(&file)?;
+        match saving::check_model_file("filepath", &file) {
+            Ok(()) => model.save(&file)?,
+            Err(_) => model.save_weights(&file)?,
+        }
         self.say(&format!("finished saving model to {}", file.display()));
         Ok(())
     }
@@ -208,6 +217,18 @@ impl Callback for ModelCheckpoint {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         self.check()?;
         self.monitor.begin(model)
+    }
+
+    fn state(&self) -> Result<State> {
+        State::of((self.epoch, self.batches, self.monitor.best.map(Number)))
+    }
+
+    fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+        self.on_train_begin(model)?;
+        let best: Option<Number>;
+        (self.epoch, self.batches, best) = state.read()?;
+        self.monitor.best = best.map(|Number(best)| best);
+        Ok(())
     }
 
     fn on_epoch_begin(&mut self, epoch: usize, _model: &mut Sequential) -> Result<()> {

@@ -168,6 +168,13 @@ pub(super) fn check_finite(argument: &str, value: f64) -> Result<()> {
     Err(Error::argument(argument, "a finite number", value, advice))
 }
 
+/// An error unless the learning rate can be set: before the first epoch, not at the first plateau.
+pub(super) fn check_learning_rate(callback: &str, model: &mut Sequential) -> Result<()> {
+    let learning_rate = model.learning_rate()?;
+    let set = model.set_learning_rate(learning_rate);
+    set.map_err(|error| Error::of_part("callback", callback, error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
-use super::{Callback, Mode, monitor::Monitor};
-use crate::{Error, Logs, Result, Sequential, printing::say, python};
+use super::{Callback, Mode, State, monitor::Monitor};
+use crate::{Error, Logs, Result, Sequential, printing::say, python, saving::Number};
 
 /// Reduces the learning rate when a number of the logs has stopped improving.
 ///
@@ -152,10 +152,23 @@ impl ReduceLROnPlateau {
 impl Callback for ReduceLROnPlateau {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         self.check()?;
+        super::monitor::check_learning_rate("ReduceLROnPlateau", model)?;
         self.monitor.begin(model)?;
         self.monitor.best = None;
         self.wait = 0;
         self.cooling = 0;
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        State::of((self.wait, self.cooling, self.monitor.best.map(Number)))
+    }
+
+    fn on_train_resume(&mut self, state: State, model: &mut Sequential) -> Result<()> {
+        self.on_train_begin(model)?;
+        let best: Option<Number>;
+        (self.wait, self.cooling, best) = state.read()?;
+        self.monitor.best = best.map(|Number(best)| best);
         Ok(())
     }
 

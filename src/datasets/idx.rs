@@ -3,13 +3,37 @@
 //!
 //! Nothing that a header claims is believed before the file bears it out.
 
-use crate::{Error, Result};
+use crate::{Data, Error, Result, error::tuple};
+use candle_core::{Device, Tensor};
 use flate2::read::MultiGzDecoder;
 use std::{
     fs::File,
     io::{BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
 };
+
+/// The images of one file, packed by gzip where its name ends in `.gz`: bytes of shape (n, height,
+/// width).
+///
+/// ```no_run
+/// use candle_keras::datasets::idx;
+/// # fn main() -> candle_keras::Result<()> {
+/// let images = idx::load_images("t10k-images-idx3-ubyte")?.scale(1.0 / 255.0)?;
+/// assert_eq!(images.sample_shape(), [28, 28]);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// When the file cannot be read, is no file of images, or holds none.
+pub fn load_images(path: impl AsRef<Path>) -> Result<Data> {
+    let file = IdxFile::open(path.as_ref(), Kind::Images)?;
+    let shape = file.dims().to_vec();
+    if shape.contains(&0) {
+        return Err(file.problem(format!("expected images, got shape {}", tuple(&shape))));
+    }
+    let images = Tensor::from_vec(file.read()?, shape, &Device::Cpu)?;
+    Ok(images.into())
+}
 
 /// How many bytes one byte of deflate can stand for: 258 for two bits (zlib's technical details,
 /// "Maximum Compression Factor").

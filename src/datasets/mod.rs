@@ -5,7 +5,7 @@ mod categorical;
 pub mod digits;
 pub mod fashion_mnist;
 mod hub;
-mod idx;
+pub mod idx;
 mod image_files;
 pub mod mnist;
 

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result, activations::ActivationFunction, error::batched, weights::WeightBuilder,
 };
@@ -83,6 +85,10 @@ impl Layer for Activation {
 
     fn passes_mask(&self) -> bool {
         true
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Function(self.function))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result,
     regularizers::{L1L2, Regularizer},
@@ -95,6 +97,10 @@ impl Layer for ActivityRegularization {
 
     fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
         Ok(inputs.clone())
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Identity)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -36,6 +36,7 @@ impl Alone {
             device: &Device::Cpu,
             dtype,
             seed: 1,
+            first: crate::weights::First::Drawn,
             weights: Vec::new(),
         };
         layer.build(input_shape, &mut builder)?;

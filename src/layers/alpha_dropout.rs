@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
     noise::{self, NoiseShape},
 };
 use crate::{Result, weights::WeightBuilder};
@@ -94,6 +94,10 @@ impl Layer for AlphaDropout {
         let outputs = noise::multiply(&(inputs - SATURATION)?, &mask)?;
         pass.keep(mask);
         Ok((outputs + a * SATURATION * (1.0 - self.rate))?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Identity)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass,
     affine::{Affine, affine_setters},
     axes_last::{AxesLast, axes_of_samples, check_epsilon},
     channels, layer_access, layer_setters,
@@ -317,6 +317,13 @@ impl Layer for BatchNormalization {
             kept.chain(batch.counted).for_each(|kept| pass.keep(kept));
         }
         last.back(&y)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::BatchNormalization {
+            axis: self.axis,
+            epsilon: self.epsilon,
+        })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

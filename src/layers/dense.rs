@@ -1,5 +1,6 @@
 use super::{
-    Backward, Base, Deferred, Forward, Gradients, Layer, Pass, layer_access, layer_setters,
+    Backward, Base, Deferred, Forward, Gradients, Inference, Layer, Pass, layer_access,
+    layer_setters,
 };
 use crate::{
     Error, Result,
@@ -227,6 +228,10 @@ impl Layer for Dense {
 
     fn passes_mask(&self) -> bool {
         true
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Dense(self.activation))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

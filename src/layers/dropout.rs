@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
     noise::{self, NoiseShape},
 };
 use crate::{Result, weights::WeightBuilder};
@@ -86,6 +86,10 @@ impl Layer for Dropout {
 
     fn passes_mask(&self) -> bool {
         true
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Identity)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

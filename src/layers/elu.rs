@@ -1,6 +1,6 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass, function_layer::function_layer, layer_access,
-    layer_setters,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, function_layer::function_layer,
+    layer_access, layer_setters,
 };
 use crate::{
     Result,

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result,
     constraints::Constraint,
@@ -104,7 +106,8 @@ impl Embedding {
     }
 
     /// Whether id 0 stands for no word, at the end of sequences shorter than others: later layers
-    /// and the loss then leave it out. Its vector is given out all the same.
+    /// and the loss then leave it out. Its vector is given out all the same, and after a layer that
+    /// passes no mask on, such as `Flatten`, it counts as any other, as in Keras.
     pub fn mask_zero(mut self, mask_zero: bool) -> Self {
         self.mask_zero = mask_zero;
         self
@@ -192,6 +195,10 @@ impl Layer for Embedding {
         }
         let words = inputs.ne(&inputs.zeros_like()?)?;
         Ok(Some(words.to_dtype(inputs.dtype())?))
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Embedding)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,6 +1,6 @@
 use super::{
-    Backward, Base, DataFormat, Forward, Gradients, Layer, Pass, layer_access, layer_setters,
-    permute::inverse,
+    Backward, Base, DataFormat, Forward, Gradients, Inference, Layer, Pass, layer_access,
+    layer_setters, permute::inverse,
 };
 use crate::Result;
 use candle_core::Tensor;
@@ -71,6 +71,10 @@ impl Layer for Flatten {
         let width: usize = inputs.dims().iter().skip(1).product();
         let ordered = inputs.permute(self.order(inputs.rank()))?;
         Ok(ordered.reshape(((), width))?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Flatten(self.data_format))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

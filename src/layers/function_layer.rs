@@ -27,6 +27,10 @@ macro_rules! function_layer {
                 true
             }
 
+            fn inference(&self) -> Option<Inference<'_>> {
+                Some(Inference::Function(self.function()))
+            }
+
             fn backward(&self) -> Option<&dyn Backward> {
                 Some(self)
             }

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters, noise};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters, noise,
+};
 use crate::{Result, weights::WeightBuilder};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,10 @@ impl Layer for GaussianDropout {
         let outputs = noise::multiply(inputs, &factors)?;
         pass.keep(factors);
         Ok(outputs)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Identity)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

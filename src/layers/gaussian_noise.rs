@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters, noise};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters, noise,
+};
 use crate::{Error, Result, weights::WeightBuilder};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,10 @@ impl Layer for GaussianNoise {
         }
         let noise = noise::normal(inputs, 0.0, self.stddev, pass.stream())?;
         Ok((inputs + noise)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Identity)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass,
     affine::{Affine, affine_setters},
     axes_last::{AxesLast, axes_of_samples, check_epsilon},
     layer_access, layer_setters,
@@ -208,6 +208,14 @@ impl Layer for GroupNormalization {
             y = y.broadcast_add(&groups.beside(beta)?)?;
         }
         Ok(y)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::GroupNormalization {
+            groups: self.groups,
+            axis: self.axis,
+            epsilon: self.epsilon,
+        })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

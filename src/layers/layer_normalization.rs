@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass,
     affine::{Affine, affine_setters},
     axes_last::{AxesLast, axes_of_samples, check_epsilon},
     layer_access, layer_setters,
@@ -127,6 +127,13 @@ impl Layer for LayerNormalization {
         }
         .outputs()?;
         last.back(&y)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::LayerNormalization {
+            axis: &self.axis,
+            epsilon: self.epsilon,
+        })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass,
     function_layer::{check_not_negative, function_layer},
     layer_access, layer_setters,
 };

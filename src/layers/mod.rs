@@ -20,6 +20,7 @@ mod function_layer;
 mod gaussian_dropout;
 mod gaussian_noise;
 mod group_normalization;
+mod inference;
 mod input;
 mod layer_normalization;
 mod leaky_relu;
@@ -51,6 +52,8 @@ pub use flatten::Flatten;
 pub use gaussian_dropout::GaussianDropout;
 pub use gaussian_noise::GaussianNoise;
 pub use group_normalization::GroupNormalization;
+#[doc(hidden)]
+pub use inference::Inference;
 pub use input::Input;
 pub use layer_normalization::LayerNormalization;
 pub use leaky_relu::LeakyReLU;
@@ -141,6 +144,12 @@ pub trait Layer: Debug + Send + Sync {
     /// Itself, for an [`Input`] alone.
     #[doc(hidden)]
     fn as_input(&self) -> Option<&Input> {
+        None
+    }
+
+    /// What it computes outside training, for a layer of the crate that is built.
+    #[doc(hidden)]
+    fn inference(&self) -> Option<Inference<'_>> {
         None
     }
 
@@ -406,7 +415,7 @@ impl From<Gradients> for Deferred {
     }
 }
 
-fn find_weight<'a>(weights: &'a [Weight], name: &str) -> Result<&'a Weight> {
+pub(crate) fn find_weight<'a>(weights: &'a [Weight], name: &str) -> Result<&'a Weight> {
     let found = weights.iter().find(|weight| weight.name() == name);
     found.ok_or_else(|| Error::Unknown {
         kind: "weight of the layer",

@@ -1,6 +1,6 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Numbers, Pass, layer_access, layer_setters,
-    numbers::spread,
+    Backward, Base, Forward, Gradients, Inference, Layer, Numbers, Pass, layer_access,
+    layer_setters, numbers::spread,
 };
 use crate::{
     Axes, Data, Error, Result,
@@ -365,6 +365,15 @@ impl Layer for Normalization {
             inputs.broadcast_mul(&deviation)?.broadcast_add(&mean)?
         } else {
             inputs.broadcast_sub(&mean)?.broadcast_div(&deviation)?
+        })
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Normalization {
+            axis: &self.axis,
+            given: self.given.as_ref(),
+            epsilon: EPSILON,
+            invert: self.invert,
         })
     }
 

@@ -1,17 +1,58 @@
 use crate::{Error, Result, error::tuple};
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
+use std::fmt;
 
 /// A number, or lists of them as deep as there are axes: what Keras takes as an array.
 ///
 /// `0.5`, `[0.5, 2.0]`, `[[0.5, 2.0], [1.0, 1.0]]` and `Vec`s become one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Numbers {
     /// One number.
     One(f64),
     /// Numbers along an axis, or along several.
     Several(Vec<Numbers>),
+}
+
+/// By hand: serde's derive copies all that is inside a list once more for every list around it.
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        from.deserialize_any(OneOrSeveral)
+    }
+}
+
+struct OneOrSeveral;
+
+impl<'de> Visitor<'de> for OneOrSeveral {
+    type Value = Numbers;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a number, or lists of numbers")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<Numbers, E> {
+        Ok(Numbers::One(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Numbers, E> {
+        Ok(Numbers::One(number as f64))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Numbers, E> {
+        Ok(Numbers::One(number as f64))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Numbers, A::Error> {
+        let mut numbers = Vec::new();
+        while let Some(number) = list.next_element()? {
+            numbers.push(number);
+        }
+        Ok(Numbers::Several(numbers))
+    }
 }
 
 impl From<f64> for Numbers {

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{Error, Result, error::batched, weights::WeightBuilder};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,10 @@ impl Layer for Permute {
 
     fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
         Ok(inputs.permute(self.order())?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Permute(&self.dims))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{
     Error, Result,
     activations::ActivationFunction::Relu,
@@ -132,6 +134,10 @@ impl Layer for PReLU {
         let above = Relu.call(inputs)?;
         let below = Relu.call(&inputs.neg()?)?;
         Ok((above - below.broadcast_mul(pass.weight("alpha")?)?)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::PReLU)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{Error, Result, error::batched, weights::WeightBuilder};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,10 @@ impl Layer for RepeatVector {
     fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
         let (batch, features) = inputs.dims2()?;
         Ok(inputs.unsqueeze(1)?.expand((batch, self.n, features))?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::RepeatVector)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,6 +1,6 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Numbers, Pass, layer_access, layer_setters,
-    numbers::spread,
+    Backward, Base, Forward, Gradients, Inference, Layer, Numbers, Pass, layer_access,
+    layer_setters, numbers::spread,
 };
 use crate::{Error, Result, weights::WeightBuilder};
 use candle_core::Tensor;
@@ -94,6 +94,11 @@ impl Layer for Rescaling {
         }
         let (scale, offset) = self.tensors()?;
         Ok(inputs.broadcast_mul(scale)?.broadcast_add(offset)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        let (scale, offset) = self.built.as_ref()?;
+        Some(Inference::Rescaling { scale, offset })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,4 +1,6 @@
-use super::{Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters};
+use super::{
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+};
 use crate::{Error, Result, error::tuple, weights::WeightBuilder};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,10 @@ impl Layer for Reshape {
         let (batch, sample) = inputs.dims().split_at(1);
         let shape = [batch, &self.output_shape(sample)?].concat();
         Ok(inputs.reshape(shape)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Reshape)
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -1,5 +1,5 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass,
     axes_last::{AxesLast, axes_of_samples, check_epsilon},
     layer_access, layer_setters,
     row_normalization::NormalizedRows,
@@ -157,6 +157,13 @@ impl Layer for RMSNormalization {
         }
         let normalized = last.back(&self.normalized(&x, None).outputs()?)?;
         Ok(normalized.broadcast_mul(scale)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::RMSNormalization {
+            axis: &self.axis,
+            epsilon: self.epsilon,
+        })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

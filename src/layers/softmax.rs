@@ -1,5 +1,6 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass, layer_access, layer_setters, permute::inverse,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, layer_access, layer_setters,
+    permute::inverse,
 };
 use crate::{Axes, Error, Result, activations::ActivationFunction, weights::WeightBuilder};
 use candle_core::Tensor;
@@ -119,6 +120,10 @@ impl Layer for Softmax {
         let (order, count) = self.order(inputs.rank())?;
         let outputs = ActivationFunction::Softmax.call_owned(rows(inputs, &order, count)?)?;
         whole(&outputs, &order, inputs.dims())
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::Softmax(&self.axis))
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

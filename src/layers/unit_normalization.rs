@@ -1,6 +1,6 @@
 use super::{
-    Backward, Base, Forward, Gradients, Layer, Pass, axes_last::axes_of_samples, layer_access,
-    layer_setters,
+    Backward, Base, Forward, Gradients, Inference, Layer, Pass, axes_last::axes_of_samples,
+    layer_access, layer_setters,
 };
 use crate::{Axes, Result, weights::WeightBuilder};
 use candle_core::Tensor;
@@ -89,6 +89,13 @@ impl Layer for UnitNormalization {
     fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
         let inverse = self.inverse(inputs)?.minimum(GREATEST)?;
         Ok(inputs.broadcast_mul(&inverse)?)
+    }
+
+    fn inference(&self) -> Option<Inference<'_>> {
+        Some(Inference::UnitNormalization {
+            axis: &self.axis,
+            greatest: GREATEST,
+        })
     }
 
     fn backward(&self) -> Option<&dyn Backward> {

@@ -89,6 +89,10 @@ pub(crate) const EPSILON: f64 = 1e-7;
 /// ```
 ///
 /// `evaluate` and the validation call it on several threads at once, each with another batch.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no loss",
+    note = "a loss is a type, such as `MeanSquaredError::new()`; a closure becomes one by `losses::from_fn(name, closure)`"
+)]
 pub trait Loss: Debug + Send + Sync {
     /// The name as in Keras: `mean_squared_error`.
     fn name(&self) -> &str;

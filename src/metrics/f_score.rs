@@ -290,4 +290,31 @@ impl Tally for Scores {
             }
         }
     }
+
+    fn sums(&self) -> Vec<f64> {
+        let sums = self.classes.iter().flat_map(|class| {
+            [
+                class.true_positives,
+                class.false_positives,
+                class.false_negatives,
+                class.targets,
+            ]
+        });
+        sums.collect()
+    }
+
+    fn restore(&mut self, sums: &[f64]) -> bool {
+        let (classes, rest) = sums.as_chunks();
+        let classes = classes.iter().map(|sums| {
+            let [true_positives, false_positives, false_negatives, targets] = *sums;
+            Answers {
+                true_positives,
+                false_positives,
+                false_negatives,
+                targets,
+            }
+        });
+        self.classes = classes.collect();
+        rest.is_empty()
+    }
 }

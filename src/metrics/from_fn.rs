@@ -80,4 +80,12 @@ impl Counter for FromFnCounter {
     fn result(&mut self) -> Result<f64> {
         self.mean.result()
     }
+
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.mean.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.mean.restore(state)
+    }
 }

@@ -606,6 +606,16 @@ impl Tally for Overlap {
             .sum();
         vec![sum / (counted.len() as f64 + EPSILON)]
     }
+
+    fn sums(&self) -> Vec<f64> {
+        self.matrix.clone()
+    }
+
+    fn restore(&mut self, sums: &[f64]) -> bool {
+        self.matrix = sums.to_vec();
+        let classes = self.num_classes.min(MOST_CLASSES);
+        sums.is_empty() || sums.len() == classes * classes
+    }
 }
 
 #[cfg(test)]

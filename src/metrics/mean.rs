@@ -65,4 +65,12 @@ impl<V: Values> Counter for MeanCounter<V> {
     fn result(&mut self) -> Result<f64> {
         self.mean.result()
     }
+
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.mean.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.mean.restore(state)
+    }
 }

@@ -86,6 +86,11 @@ use std::fmt::Debug;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no metric",
+    note = "losses and metrics of one name are two types: `metrics::MeanSquaredError` is the metric",
+    note = "a closure becomes one by `metrics::from_fn(name, closure)`"
+)]
 pub trait Metric: Debug + Send + Sync {
     /// The name in logs and history: `accuracy`. Validation puts `val_` before it.
     fn name(&self) -> &str;
@@ -285,6 +290,22 @@ pub trait Counter: Debug + Send + Sync {
     fn values(&mut self) -> Result<Vec<f64>> {
         Ok(vec![self.result()?])
     }
+
+    /// What it has counted so far, as numbers, for
+    /// [`BackupAndRestore`](crate::callbacks::BackupAndRestore) in the middle of an epoch. A counter
+    /// that gives none counts anew when the epoch is taken up again.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; whether these are numbers of such a counter.
+    fn restore(&mut self, state: &[f64]) -> bool {
+        let _ = state;
+        false
+    }
 }
 
 /// An error unless a number is from 0 to 1.
@@ -337,10 +358,13 @@ fn check_values(values: &Tensor, y_pred: &Tensor) -> Result<()> {
     ))
 }
 
-/// What `compile` takes as metrics: `[Accuracy]`, `(Accuracy, Confidence)` for several types, `()` for none, or a `Vec<Box<dyn Metric>>`.
+/// What `compile` takes as metrics: `[Accuracy]`, `(Accuracy, Confidence)` for up to 12 of several types,
+/// `()` for none, or a `Vec<Box<dyn Metric>>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no list of metrics",
-    note = "give metrics in brackets: `[Accuracy]`, `(Accuracy, Mine)` for several types, `()` for none"
+    note = "give metrics in brackets: `[Accuracy]`, `(Accuracy, Mine)` for several types, `()` for none",
+    note = "more than 12 go into a `Vec<Box<dyn Metric>>`: `vec![Box::new(a) as Box<dyn Metric>, Box::new(b)]`",
+    note = "losses and metrics of one name are two types: `metrics::MeanSquaredError` is the metric"
 )]
 pub trait Metrics {
     /// The metrics in order.
@@ -385,3 +409,9 @@ metrics_of_tuple!(A B C);
 metrics_of_tuple!(A B C D);
 metrics_of_tuple!(A B C D E);
 metrics_of_tuple!(A B C D E F);
+metrics_of_tuple!(A B C D E F G);
+metrics_of_tuple!(A B C D E F G H);
+metrics_of_tuple!(A B C D E F G H I);
+metrics_of_tuple!(A B C D E F G H I J);
+metrics_of_tuple!(A B C D E F G H I J K);
+metrics_of_tuple!(A B C D E F G H I J K L);

@@ -192,6 +192,47 @@ impl Tally for Scores {
             .map(|score| self.adjusted(score))
             .collect()
     }
+
+    fn sums(&self) -> Vec<f64> {
+        let sums = self.outputs.iter().flat_map(|sums| {
+            [
+                f64::from(u8::from(sums.first.is_some())),
+                sums.first.unwrap_or_default(),
+                sums.weights,
+                sums.targets,
+                sums.squared_targets,
+                sums.squared_errors,
+            ]
+        });
+        [self.targets as f64].into_iter().chain(sums).collect()
+    }
+
+    fn restore(&mut self, sums: &[f64]) -> bool {
+        let Some((count, sums)) = sums.split_first() else {
+            return false;
+        };
+        let (outputs, rest) = sums.as_chunks();
+        let outputs = outputs.iter().map(|sums| {
+            let [
+                has_first,
+                first,
+                weights,
+                targets,
+                squared_targets,
+                squared_errors,
+            ] = *sums;
+            Sums {
+                first: (has_first == 1.0).then_some(first),
+                weights,
+                targets,
+                squared_targets,
+                squared_errors,
+            }
+        });
+        self.targets = *count as usize;
+        self.outputs = outputs.collect();
+        rest.is_empty()
+    }
 }
 
 #[cfg(test)]

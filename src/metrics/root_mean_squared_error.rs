@@ -87,4 +87,12 @@ impl Counter for RootCounter {
     fn result(&mut self) -> Result<f64> {
         Ok(self.0.result()?.sqrt())
     }
+
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.0.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.0.restore(state)
+    }
 }

@@ -178,6 +178,14 @@ impl Counter for RuleCounter {
     fn result(&mut self) -> Result<f64> {
         self.mean.result()
     }
+
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.mean.state()
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.mean.restore(state)
+    }
 }
 
 /// Targets in the shape of the outputs, where they are as many but for a last axis of length 1.

@@ -132,6 +132,29 @@ impl RunningMean {
         self.first_not_finite
     }
 
+    /// What was counted so far, for [`Counter::state`](super::Counter::state). Waits for the device.
+    ///
+    /// # Errors
+    /// When candle's operations fail.
+    pub fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.settle()?;
+        Ok(Some(vec![self.total, self.count, self.batches as f64]))
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; whether it is such a state.
+    pub fn restore(&mut self, state: &[f64]) -> bool {
+        let [total, count, batches] = *state else {
+            return false;
+        };
+        *self = Self {
+            total,
+            count,
+            batches: batches as usize,
+            ..Self::default()
+        };
+        true
+    }
+
     /// Reads what is still on the device, in one go.
     fn settle(&mut self) -> Result<()> {
         let read = |pending: &mut Vec<Tensor>| -> Result<Vec<f64>> {

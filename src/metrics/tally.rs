@@ -46,6 +46,12 @@ pub(super) trait Tally: Debug + Send + Sync {
 
     /// The metric's numbers so far.
     fn values(&self) -> Vec<f64>;
+
+    /// The sums so far.
+    fn sums(&self) -> Vec<f64>;
+
+    /// Goes on from sums; whether they are those of such a tally.
+    fn restore(&mut self, sums: &[f64]) -> bool;
 }
 
 /// Counts a tally.
@@ -145,6 +151,15 @@ impl<T: Tally> Counter for TallyCounter<T> {
     fn values(&mut self) -> Result<Vec<f64>> {
         self.settle()?;
         Ok(self.tally.values())
+    }
+
+    fn state(&mut self) -> Result<Option<Vec<f64>>> {
+        self.settle()?;
+        Ok(Some(self.tally.sums()))
+    }
+
+    fn restore(&mut self, state: &[f64]) -> bool {
+        self.tally.restore(state)
     }
 }
 

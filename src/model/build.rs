@@ -10,7 +10,7 @@ use crate::{
     error::tuple,
     layers::{Input, Layer},
     seed,
-    weights::{Weight, WeightBuilder},
+    weights::{First, Weight, WeightBuilder},
 };
 use candle_core::{DType, Device};
 
@@ -83,7 +83,16 @@ impl Sequential {
     /// # Errors
     /// When there are no layers, an [`Input`](crate::layers::Input) is missing or misplaced, two
     /// layers have one name, a layer's argument or shape does not fit, or candle cannot allocate.
-    pub fn build(mut self, device: &Device) -> Result<Self> {
+    pub fn build(self, device: &Device) -> Result<Self> {
+        self.build_with(device, None)
+    }
+
+    /// The same with weights of zeros, of at most `most` bytes, for a file to fill.
+    pub(crate) fn build_empty(self, device: &Device, most: u64) -> Result<Self> {
+        self.build_with(device, Some(most))
+    }
+
+    fn build_with(mut self, device: &Device, mut most_of_zeros: Option<u64>) -> Result<Self> {
         self.take_apart();
         let dtype = self.dtype.unwrap_or(DType::F32);
         if !matches!(dtype, DType::F32 | DType::F64) {
@@ -123,6 +132,10 @@ impl Sequential {
                 device,
                 dtype,
                 seed,
+                first: match &mut most_of_zeros {
+                    Some(left) => First::Zeros(left),
+                    None => First::Drawn,
+                },
                 weights: Vec::new(),
             };
             let built = layer.build(shape, &mut builder);
@@ -234,10 +247,11 @@ fn of_real_size(output_shape: Vec<usize>) -> Result<Vec<usize>> {
     Err(Error::argument("output_shape", expected, got, advice))
 }
 
-/// Whether nobody can count, or hold, the numbers of a shape.
+/// Whether nobody can count the numbers of a shape, or the memory cannot hold one sample of it.
 fn is_too_large(shape: &[usize]) -> bool {
     let count = shape
         .iter()
         .try_fold(1usize, |n, axis| n.checked_mul(*axis));
-    count.is_none_or(|count| count > isize::MAX as usize / 8)
+    let fits = |count: &usize| Vec::<f64>::new().try_reserve_exact(*count).is_ok();
+    count.filter(fits).is_none()
 }

@@ -3,7 +3,7 @@
 mod build;
 pub(crate) mod chain;
 mod layers;
-mod names;
+pub(crate) mod names;
 mod predict;
 pub(crate) mod snapshot;
 mod summary;
@@ -53,7 +53,7 @@ pub struct Sequential {
     /// What the first of them had in the model before it was taken apart.
     kept: Vec<Kept>,
     seed: Option<u64>,
-    dtype: Option<DType>,
+    pub(crate) dtype: Option<DType>,
     pub(crate) chain: Option<Chain>,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) trained: Trained,

@@ -54,7 +54,7 @@ impl Names {
 }
 
 /// A class's name as Keras writes it for an instance: `ReLU` gives `re_lu`, `Conv2D` `conv2d`.
-fn snake_case(class_name: &str) -> String {
+pub(crate) fn snake_case(class_name: &str) -> String {
     let letters: Vec<char> = class_name
         .chars()
         .filter(|c| c.is_alphanumeric() || *c == '_')

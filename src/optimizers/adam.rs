@@ -90,6 +90,10 @@ impl Optimizer for Adam {
         self.rule().slots()
     }
 
+    fn slots_side_by_side(&self) -> usize {
+        2 // velocity_hat, of amsgrad, comes after them
+    }
+
     fn check(&self) -> Result<()> {
         self.rule().check()
     }

@@ -90,6 +90,10 @@ impl Optimizer for AdamW {
         self.rule().slots()
     }
 
+    fn slots_side_by_side(&self) -> usize {
+        2 // velocity_hat, of amsgrad, comes after them
+    }
+
     fn check(&self) -> Result<()> {
         if self.settings.weight_decay.is_none() {
             let advice = "0.004 is Keras's default; Adam goes without";

@@ -17,6 +17,7 @@ mod rmsprop;
 pub mod schedules;
 mod settings;
 mod sgd;
+mod stored;
 
 pub use adadelta::Adadelta;
 pub use adafactor::Adafactor;
@@ -33,6 +34,7 @@ pub use optimization::Optimization;
 pub use rmsprop::RMSprop;
 pub use settings::Settings;
 pub use sgd::Sgd;
+pub(crate) use stored::Stored;
 
 use crate::{
     Config, Error, Result, config::Entry, config::serde_of_part, config::table, weights::Weight,
@@ -123,6 +125,20 @@ pub trait Optimizer: Debug + Send + Sync {
     /// where weights, slots and gradients are that.
     fn elementwise(&self, step: Step) -> Option<Box<Elementwise<'_>>> {
         let _ = step;
+        None
+    }
+
+    /// How many of a weight's slots stand before those of the next weight in Keras's files; the rest
+    /// follow, a slot of all weights after the other.
+    #[doc(hidden)]
+    fn slots_side_by_side(&self) -> usize {
+        usize::MAX
+    }
+
+    /// A number that Keras keeps besides, after so many updates.
+    #[doc(hidden)]
+    fn kept_number(&self, updates: u64) -> Option<f64> {
+        let _ = updates;
         None
     }
 

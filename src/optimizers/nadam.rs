@@ -85,8 +85,10 @@ impl Nadam {
 
     /// Uₜ = μ₁·…·μₜ of step t, a function of t alone: it need not be kept from step to step.
     fn momentum_product(&self, number: u64) -> f32 {
+        /// A file may claim any number of steps, with a momentum that never gets there.
+        const MOST: u64 = 1 << 20;
         let mut product = 1.0;
-        for step in 1..=number {
+        for step in 1..=number.min(MOST) {
             product *= self.momentum_of(step);
             // It is only ever taken from 1, and from here on changes nothing there: after some 200
             // steps. The least f32 times 0.9 is rounded to itself, so that 0 is never reached.
@@ -123,6 +125,10 @@ impl Optimizer for Nadam {
 
     fn slots(&self, _weight: &Weight) -> Vec<Slot> {
         vec![Slot::zeros("momentum"), Slot::zeros("velocity")]
+    }
+
+    fn kept_number(&self, updates: u64) -> Option<f64> {
+        Some(self.momentum_product(updates).into())
     }
 
     fn check(&self) -> Result<()> {

@@ -27,17 +27,17 @@ pub struct Optimization {
     /// The steps so far, whether they updated or only added to the gradients.
     pub(crate) steps: u64,
     /// For every weight in order, once it has been trained.
-    kept: Vec<Option<Kept>>,
+    pub(super) kept: Vec<Option<Kept>>,
 }
 
 /// What is kept of a weight.
 #[derive(Debug)]
-struct Kept {
-    slots: Vec<Var>,
+pub(super) struct Kept {
+    pub(super) slots: Vec<Var>,
     /// The moving average of its values.
-    average: Option<Var>,
+    pub(super) average: Option<Var>,
     /// The sum of the gradients since the last update.
-    gradients: Option<Var>,
+    pub(super) gradients: Option<Var>,
 }
 
 impl Optimization {
@@ -142,11 +142,17 @@ impl Optimization {
         Ok(())
     }
 
+    /// The updates so far.
+    pub(super) fn updates(&self) -> u64 {
+        let settings = self.rule.settings();
+        self.steps / settings.gradient_accumulation_steps.unwrap_or(1)
+    }
+
     /// Weight decay and the rule.
     fn change(&self, trained: &[(&Weight, &Kept)], gradients: Vec<Gradient>) -> Result<()> {
         let settings = self.rule.settings();
         let step = Step {
-            number: self.steps / settings.gradient_accumulation_steps.unwrap_or(1) + 1,
+            number: self.updates() + 1,
             learning_rate: settings.learning_rate(self.steps),
         };
         let changes = trained.iter().zip(gradients);

@@ -86,6 +86,10 @@ impl Optimizer for RMSprop {
         slots
     }
 
+    fn slots_side_by_side(&self) -> usize {
+        0
+    }
+
     fn check(&self) -> Result<()> {
         check_fraction("rho", self.rho, "0.9")?;
         check_fraction("momentum", self.momentum, "0.9")?;

@@ -31,6 +31,7 @@ pub(super) fn write(
         path: path.to_path_buf(),
         error,
     };
+    remove_left_behind(path);
     let (temporary, file) = temporary_beside(path).map_err(of_file)?;
     let mut writer = BufWriter::new(file);
     let written =
@@ -42,10 +43,18 @@ pub(super) fn write(
     written
 }
 
-/// A new file in the folder of `path`.
+/// What the names of the temporary files of `path` begin with.
+fn hidden(path: &Path) -> Option<OsString> {
+    let mut hidden = OsString::from(".");
+    hidden.push(path.file_name()?);
+    hidden.push(".");
+    Some(hidden)
+}
+
+/// A new file in the folder of `path`, locked as long as it is written.
 fn temporary_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let Some(name) = path.file_name() else {
+    let Some(hidden) = hidden(path) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "no name of a file",
@@ -53,9 +62,8 @@ fn temporary_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     };
     loop {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{number}.tmp", std::process::id()));
+        let mut hidden = hidden.clone();
+        hidden.push(format!("{}-{number}.tmp", std::process::id()));
         let temporary = folder_of(path).join(hidden);
         match OpenOptions::new()
             .write(true)
@@ -63,8 +71,38 @@ fn temporary_beside(path: &Path) -> io::Result<(PathBuf, File)> {
             .open(&temporary)
         {
             // Left behind by a process of the same number that was killed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => return opened.map(|file| (temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+            Ok(file) => {
+                // Some file systems have no locks: there nothing is removed that was left behind.
+                let _ = file.lock();
+                // Another process may have taken it for left behind before the lock was there.
+                if temporary.exists() {
+                    return Ok((temporary, file));
+                }
+            }
+        }
+    }
+}
+
+/// Removes the temporary files of `path` that processes left behind when they were killed: those that
+/// nobody holds a lock of. What cannot be removed does no harm.
+fn remove_left_behind(path: &Path) {
+    let (Some(hidden), Ok(entries)) = (hidden(path), fs::read_dir(folder_of(path))) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.as_encoded_bytes();
+        let number = number.strip_prefix(hidden.as_encoded_bytes());
+        let number = number.and_then(|number| number.strip_suffix(b".tmp"));
+        let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'-';
+        if !number.is_some_and(|number| number.iter().all(is_number)) {
+            continue;
+        }
+        let opened = OpenOptions::new().write(true).open(entry.path());
+        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -119,6 +157,32 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_behind_goes_with_the_next_file_and_what_one_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let others = [
+            ".file.tmp.tmp",
+            ".file.12",
+            ".other.12-0.tmp",
+            "file.12-0.tmp",
+        ];
+        for name in others
+            .iter()
+            .chain(&[".file.12-0.tmp", ".file.4194304-17.tmp"])
+        {
+            fs::write(folder.path().join(name), "cut off").unwrap();
+        }
+        let (running, _locked) = temporary_beside(&path).unwrap();
+        write(&path, |_| Ok(())).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        let mut expected: Vec<OsString> = others.iter().map(OsString::from).collect();
+        expected.extend(["file".into(), running.file_name().unwrap().into()]);
+        expected.sort();
+        assert_eq!(left, expected);
     }
 
     #[test]

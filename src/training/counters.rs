@@ -4,6 +4,7 @@ use crate::{
     error::tuple,
     losses::spread,
     metrics::{Counter, Metric, RunningMean},
+    saving::Number,
 };
 use candle_core::Tensor;
 
@@ -96,6 +97,29 @@ impl Counters {
         }
         logs.sort();
         Ok(logs)
+    }
+
+    /// What was counted so far, of the loss and then of every metric; none of one that gives none.
+    /// Waits for the device.
+    pub(crate) fn state(&mut self) -> Result<Vec<Option<Vec<Number>>>> {
+        let mut states = vec![self.loss.state()?];
+        for metric in &mut self.metrics {
+            states.push(metric.counter.state()?);
+        }
+        let numbers = |state: Vec<f64>| state.into_iter().map(Number).collect();
+        Ok(states.into_iter().map(|state| state.map(numbers)).collect())
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; what gives none counts anew.
+    pub(crate) fn restore(&mut self, states: &[Option<Vec<Number>>]) {
+        let mut states = states.iter().map(|state| {
+            let numbers = state.iter().flatten();
+            numbers.map(|Number(number)| *number).collect::<Vec<f64>>()
+        });
+        self.loss.restore(&states.next().unwrap_or_default());
+        for (metric, state) in self.metrics.iter_mut().zip(states) {
+            metric.counter.restore(&state);
+        }
     }
 
     /// The loss so far; NaN before the first batch, as 0 would be taken for a perfect one. Waits

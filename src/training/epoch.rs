@@ -1,6 +1,6 @@
 use super::{
-    History, Logs, feed::Feed, fit::ValidationEpochs, progress::Progress, progress::Verbosity,
-    step::Waits,
+    History, Logs, backup::backups, feed::Feed, fit::ValidationEpochs, progress::Progress,
+    progress::Verbosity, step::Waits,
 };
 use crate::{Error, Result, Sequential, callbacks::Callback, model::snapshot::Snapshot};
 use std::ops::Range;
@@ -18,22 +18,26 @@ pub(super) struct Plan<'a> {
 
 impl Plan<'_> {
     /// The steps of an epoch, if that is known.
-    fn steps(&self) -> Option<usize> {
+    pub(super) fn steps(&self) -> Option<usize> {
         self.steps_per_epoch.or(self.train.count())
     }
 }
 
-type Callbacks<'c, 'a> = &'c mut [Box<dyn Callback + 'a>];
+pub(super) type Callbacks<'c, 'a> = &'c mut [Box<dyn Callback + 'a>];
 
 /// A training as it goes on.
-struct Run<'a> {
-    plan: Plan<'a>,
+pub(super) struct Run<'a> {
+    pub(super) plan: Plan<'a>,
     /// The epochs so far.
-    history: History,
+    pub(super) history: History,
     /// Whether the next epoch begins with the first batch.
-    at_start: bool,
+    pub(super) at_start: bool,
     /// The batches of the running pass over the data that earlier epochs took.
-    taken: usize,
+    pub(super) taken: usize,
+    /// The batches that the next epoch had when a backup was taken up in its middle.
+    pub(super) begun: Option<usize>,
+    /// That epoch.
+    pub(super) taken_up: Option<usize>,
 }
 
 impl Sequential {
@@ -47,6 +51,8 @@ impl Sequential {
             history: History::default(),
             at_start: true,
             taken: 0,
+            begun: None,
+            taken_up: None,
         };
         self.trained.stop = false;
         self.trained.in_fit = true;
@@ -56,13 +62,14 @@ impl Sequential {
     }
 
     fn train_epochs(&mut self, run: &mut Run<'_>, callbacks: Callbacks<'_, '_>) -> Result<()> {
-        each(callbacks, |callback| callback.on_train_begin(self))?;
+        self.begin(run, callbacks)?;
         for number in run.plan.epochs.clone() {
             let mut progress = Progress::new(run.plan.verbosity, run.plan.steps());
             progress.epoch_begin(number, run.plan.epochs.end);
             let logs = self.train_epoch(number, run, callbacks, &mut progress)?;
             progress.epoch_end(&logs);
             run.history.push(number, &logs);
+            self.back_up_epoch(number + 1, run, callbacks)?;
             if self.trained.stop {
                 break;
             }
@@ -73,7 +80,11 @@ impl Sequential {
             let compiled = self.compiled("fit")?;
             compiled.optimizer.finalize(self.weights())?;
         }
-        each(callbacks, |callback| callback.on_train_end(self))
+        each(callbacks, |callback| callback.on_train_end(self))?;
+        match backups(callbacks)? {
+            Some(backups) => backups.finish(),
+            None => Ok(()),
+        }
     }
 
     /// Ends the training after the running batch and the validation that follows it; for callbacks.
@@ -101,21 +112,28 @@ impl Sequential {
         callbacks: Callbacks<'_, '_>,
         progress: &mut Progress,
     ) -> Result<Logs> {
-        self.reset_metrics()?;
-        each(callbacks, |callback| callback.on_epoch_begin(number, self))?;
+        let begun = run.begun.take();
+        if begun.is_none() {
+            self.reset_metrics()?;
+            each(callbacks, |callback| callback.on_epoch_begin(number, self))?;
+        }
         let before = self.snapshot()?;
         let accepts = callbacks
             .iter()
             .any(|callback| callback.accepts_not_finite());
         let steps = run.plan.steps_per_epoch.unwrap_or(usize::MAX);
-        let mut batch = 0;
+        let mut batch = begun.unwrap_or_default();
+        progress.skip(batch);
         // With steps_per_epoch the data may have ended with the epoch before, but not been asked.
-        if run.at_start || run.plan.steps_per_epoch.is_none() || run.plan.train.at_end()? {
+        if begun.is_none()
+            && (run.at_start || run.plan.steps_per_epoch.is_none() || run.plan.train.at_end()?)
+        {
             run.plan.train.restart(self.trained.passes, self)?;
             self.trained.passes += 1;
             (run.at_start, run.taken) = (false, 0);
         }
-        while batch < steps {
+        let stopped = begun.is_some() && self.trained.stop;
+        while batch < steps && !stopped {
             if run.plan.train.at_end()? {
                 run.at_start = true; // the data end here, and the epoch with them
                 break;
@@ -135,6 +153,7 @@ impl Sequential {
             })?;
             progress.batch_end(|| self.running_logs())?;
             batch += 1;
+            self.back_up_batch(number, batch, run, callbacks)?;
             if self.trained.stop {
                 break;
             }
@@ -232,7 +251,9 @@ impl Sequential {
             epoch: epoch + 1,
             step: batch + 1,
             what,
-            kept: if epoch == run.plan.epochs.start {
+            kept: if run.taken_up == Some(epoch) {
+                "of the backup".to_string()
+            } else if run.history.epochs().is_empty() {
                 "from before this fit".to_string()
             } else {
                 format!("of epoch {epoch}")

@@ -40,6 +40,10 @@ impl Batch {
 /// Batches one after the other: data larger than memory, or made as they are needed.
 ///
 /// [`batches`] makes one of a closure that gives an iterator.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of batches",
+    note = "`batches(|| iterator)` makes one of a closure that gives an iterator of `Result<Batch>`, anew for each pass"
+)]
 pub trait BatchSource {
     /// The next batch; `None` at the end of the data.
     ///
@@ -144,6 +148,9 @@ pub(crate) trait Feed {
     /// The next batch; `None` at the end of the pass.
     fn next(&mut self, model: &Sequential) -> Result<Option<Ready>>;
 
+    /// Passes over so many batches of the pass.
+    fn skip(&mut self, batches: usize) -> Result<()>;
+
     /// The samples, where all are at hand and can be taken in any order.
     fn samples(&self) -> Option<&Samples> {
         None
@@ -217,6 +224,11 @@ impl Feed for Samples {
         let (rows, next) = (self.rows(self.next - 1), self.rows(self.next));
         let chain = model.built("fit")?;
         self.pairs.gather_before(rows, next, chain).map(Some)
+    }
+
+    fn skip(&mut self, batches: usize) -> Result<()> {
+        self.next += batches;
+        Ok(())
     }
 
     fn samples(&self) -> Option<&Samples> {
@@ -295,6 +307,14 @@ impl<S: BatchSource> Feed for Streamed<S> {
         let ready = pairs.gather(pairs.all(), model.built("fit_batches")?)?;
         self.last = Some(pairs);
         Ok(Some(ready))
+    }
+
+    fn skip(&mut self, batches: usize) -> Result<()> {
+        for _ in 0..batches {
+            self.source.next_batch()?;
+        }
+        self.taken += batches;
+        Ok(())
     }
 
     fn not_finite(&self, batch: usize, model: &Sequential) -> Result<Option<&'static str>> {

@@ -1,4 +1,4 @@
-use crate::{Error, Result, error::known};
+use crate::{Error, Result, error::known, saving::Number};
 use std::ops::Index;
 
 /// Numbers by name, in the order of the names: `accuracy`, `loss`, `val_accuracy`, `val_loss`.
@@ -141,6 +141,27 @@ impl History {
     /// The epochs, counted from 0.
     pub fn epochs(&self) -> &[usize] {
         &self.epochs
+    }
+
+    /// All numbers, for a backup.
+    pub(crate) fn to_numbers(&self) -> Vec<(String, Vec<Number>)> {
+        let numbers = |values: &[f64]| values.iter().copied().map(Number).collect();
+        let columns = self.iter();
+        columns
+            .map(|(name, values)| (name.to_string(), numbers(values)))
+            .collect()
+    }
+
+    /// The history of a backup.
+    pub(crate) fn from_numbers(epochs: &[usize], columns: &[(String, Vec<Number>)]) -> Self {
+        let values = |numbers: &[Number]| numbers.iter().map(|Number(value)| *value).collect();
+        let columns = columns.iter();
+        Self {
+            epochs: epochs.to_vec(),
+            columns: columns
+                .map(|(name, numbers)| (name.clone(), values(numbers)))
+                .collect(),
+        }
     }
 
     /// Adds an epoch.

@@ -1,5 +1,6 @@
 //! Training: `fit`, `evaluate`, the step between them, and what they tell.
 
+mod backup;
 mod class_weight;
 mod counters;
 pub(crate) mod epoch;

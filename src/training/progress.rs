@@ -44,6 +44,8 @@ pub(crate) struct Progress {
     verbosity: Verbosity,
     bar: Option<ProgressBar>,
     steps: Option<usize>,
+    /// Steps that another process has done.
+    skipped: usize,
     done: usize,
     started: Instant,
     drawn: Instant,
@@ -60,6 +62,7 @@ impl Progress {
                 .then(|| bar(steps, ProgressDrawTarget::stdout_with_hz(10)))
                 .filter(|bar| !bar.is_hidden()),
             steps,
+            skipped: 0,
             done: 0,
             started: Instant::now(),
             drawn: Instant::now(),
@@ -91,20 +94,25 @@ impl Progress {
         }
     }
 
+    /// These steps of the epoch were done in another process.
+    pub(crate) fn skip(&mut self, steps: usize) {
+        self.skipped = steps;
+    }
+
     /// A batch is done; `logs` is asked only when it is time to draw.
     pub(crate) fn batch_end(&mut self, logs: impl FnOnce() -> Result<Logs>) -> Result<()> {
         self.done += 1;
         let Some(bar) = &self.bar else {
             return Ok(());
         };
-        if self.drawn.elapsed() < REDRAW || Some(self.done) == self.steps {
+        if self.drawn.elapsed() < REDRAW || Some(self.skipped + self.done) == self.steps {
             return Ok(());
         }
         self.drawn = Instant::now();
         let step = self.started.elapsed() / self.done as u32;
         // The time that is left, or where that cannot be known, the time so far.
         let time = match self.steps {
-            Some(steps) => step * steps.saturating_sub(self.done) as u32,
+            Some(steps) => step * steps.saturating_sub(self.skipped + self.done) as u32,
             None => self.started.elapsed(),
         };
         let text = format!(
@@ -112,7 +120,7 @@ impl Progress {
             clock(time),
             numbers(step, &logs()?, self.verbosity)
         );
-        bar.set_position(self.done as u64);
+        bar.set_position((self.skipped + self.done) as u64);
         bar.set_message(text);
         Ok(())
     }
@@ -120,21 +128,21 @@ impl Progress {
     /// All batches are done; `logs` has the epoch's numbers.
     pub(crate) fn epoch_end(&mut self, logs: &Logs) {
         let elapsed = self.started.elapsed();
+        let all = self.skipped + self.done;
         let step = elapsed / self.done.max(1) as u32;
         match &self.bar {
             Some(bar) => {
-                bar.set_length(self.done as u64);
-                bar.set_position(self.done as u64);
+                bar.set_length(all as u64);
+                bar.set_position(all as u64);
                 let numbers = numbers(step, logs, self.verbosity);
                 let text = format!("{} {numbers}", clock(elapsed));
                 bar.finish_with_message(text);
             }
             None if self.verbosity == Verbosity::Silent => {}
             None => say(&format!(
-                "{steps}/{steps} - {} - {}",
+                "{all}/{all} - {} - {}",
                 clock(elapsed),
                 numbers(step, logs, self.verbosity),
-                steps = self.done,
             )),
         }
     }

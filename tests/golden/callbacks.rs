@@ -453,6 +453,8 @@ fn every_callback_is_compared_with_keras() {
         let class = |rest: &str| rest.split(['<', ' ']).next().unwrap().to_string();
         classes.extend(implemented.map(class));
     }
+    // What it gives is the bits of a run that nothing ended, which Keras's does not: tests/backup.rs.
+    classes.retain(|class| class != "BackupAndRestore");
     classes.sort();
     let compared = compared();
     assert_eq!(classes, compared.map(|(class, _, _)| class));

@@ -175,6 +175,7 @@ impl Auc {
             let (got, advice) = (self.num_thresholds, "Keras has 200");
             return Err(Error::argument("num_thresholds", "at least 2", got, advice));
         }
+        super::thresholds::check_count(self.num_thresholds)?;
         let mut thresholds = self.thresholds.iter().flatten();
         thresholds.try_for_each(|threshold| check_share("thresholds", *threshold))?;
         let labels = output_shape.last().copied().unwrap_or(1);

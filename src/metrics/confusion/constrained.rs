@@ -113,6 +113,7 @@ macro_rules! constrained {
             fn check(&self, target_shape: &[usize], output_shape: &[usize]) -> Result<()> {
                 check_share(stringify!($argument), self.$argument)?;
                 check_at_least_one("num_thresholds", self.num_thresholds)?;
+                super::thresholds::check_count(self.num_thresholds)?;
                 self.confusion().check(target_shape, output_shape)
             }
         }

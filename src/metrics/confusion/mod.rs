@@ -227,6 +227,24 @@ impl<S: Summary> Tally for Confusion<S> {
         }
         self.summary.values(&counts)
     }
+
+    fn sums(&self) -> Vec<f64> {
+        let columns = self.columns.iter();
+        let sums = columns.flat_map(|column| column.positives.iter().chain(&column.negatives));
+        sums.copied().collect()
+    }
+
+    fn restore(&mut self, sums: &[f64]) -> bool {
+        let steps = self.ladder.len() + 1;
+        let columns = sums.chunks_exact(2 * steps);
+        let whole = columns.remainder().is_empty();
+        let columns = columns.map(|sums| Column {
+            positives: sums[..steps].to_vec(),
+            negatives: sums[steps..].to_vec(),
+        });
+        self.columns = columns.collect();
+        whole
+    }
 }
 
 /// Chooses the k greatest numbers of a row; of equal ones the first, and NaN last.

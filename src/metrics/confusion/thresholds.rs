@@ -55,6 +55,25 @@ impl Thresholds {
     }
 }
 
+/// The most even thresholds: more than an f32 between 0 and 1 can tell apart in most places, and a
+/// count from a file must not fill the memory.
+const MOST_EVEN: usize = 1 << 20;
+
+/// An error for more even thresholds than that.
+pub(super) fn check_count(num_thresholds: usize) -> Result<()> {
+    if num_thresholds <= MOST_EVEN {
+        return Ok(());
+    }
+    let expected = format!("at most {MOST_EVEN}");
+    let advice = "Keras has 200";
+    Err(Error::argument(
+        "num_thresholds",
+        expected,
+        num_thresholds,
+        advice,
+    ))
+}
+
 /// Thresholds in ascending order. As in Keras they are f32, and an output says yes if it is greater
 /// than the threshold.
 #[derive(Debug, Clone)]
@@ -165,6 +184,7 @@ impl Ladder {
 
 /// i/(n - 1).
 fn even_thresholds(count: usize) -> Vec<f64> {
+    let count = count.min(MOST_EVEN); // `check_count` says so
     let last = count.saturating_sub(1).max(1) as f64;
     (0..count.max(2)).map(|index| index as f64 / last).collect()
 }

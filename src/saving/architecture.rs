@@ -1,0 +1,288 @@
+//! The architecture as Keras's JSON: layers, their arguments, and what `compile` was given.
+
+use super::{CustomObjects, compiled, limits};
+use crate::{
+    Error, Result, Sequential,
+    layers::{Input, Layer},
+    model::names,
+};
+use candle_core::DType;
+use serde_json::{Map, Value, json};
+
+impl Sequential {
+    /// The architecture as JSON in Keras's schema: every layer with its arguments, and what `compile`
+    /// was given; no weights. Keras reads it with `keras.models.model_from_json`.
+    ///
+    /// ```
+    /// use candle_keras::prelude::*;
+    /// # fn main() -> anyhow::Result<()> {
+    /// let network = Sequential::new().add(Input::new(4)).add(Dense::new(3).activation(Softmax));
+    /// let text = network.to_json()?;
+    /// let model = Sequential::from_json(&text)?.build(&Device::Cpu)?;
+    /// assert_eq!(model.output_shape(), [3]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When a layer of your own gives no [`config`](Layer::config).
+    ///
+    /// Keras: `to_json`.
+    pub fn to_json(&self) -> Result<String> {
+        Ok(self.object()?.to_string())
+    }
+
+    /// A model that is not built yet from its architecture as JSON, as [`to_json`](Self::to_json) or
+    /// Keras writes it. What `compile` was given is passed over: it needs a built model.
+    ///
+    /// # Errors
+    /// When the text is no JSON or longer than 16 MB, the model is no `Sequential`, or a layer or an
+    /// argument is unknown.
+    ///
+    /// Keras: `keras.models.model_from_json`.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let object = limits::json(text).map_err(|error| {
+            let advice = "give what to_json wrote, here or in Keras";
+            Error::argument("text", "JSON", error, advice)
+        })?;
+        Self::from_object(&object, &CustomObjects::new())
+    }
+
+    /// Keras's object of the model.
+    pub(super) fn object(&self) -> Result<Value> {
+        let built = self.chain.as_ref().map(|chain| chain.dtype);
+        let dtype = policy(built.or(self.dtype).unwrap_or(DType::F32));
+        let shape_of_input = self.shape_of_input()?;
+        let mut layers = vec![input_object(&shape_of_input, &dtype)];
+        match &self.chain {
+            Some(chain) => {
+                let mut input_shape = &chain.input_shape;
+                for node in &chain.nodes {
+                    let mut object = layer_object(&*node.layer, &node.name, &dtype)?;
+                    object["config"]["trainable"] = json!(node.trainable);
+                    if !node.weights.is_empty() {
+                        object["build_config"] = json!({"input_shape": batched(input_shape)});
+                    }
+                    layers.push(object);
+                    input_shape = &node.output_shape;
+                }
+            }
+            None => {
+                let others = self.layers.get(1..).unwrap_or_default();
+                for (layer, name) in others.iter().zip(names::of(others.iter())) {
+                    layers.push(layer_object(&**layer, &name, &dtype)?);
+                }
+            }
+        }
+        let input_shape = batched(&shape_of_input);
+        let mut object = json!({
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {
+                "name": "sequential",
+                "trainable": true,
+                "dtype": dtype,
+                "layers": layers,
+                "build_input_shape": input_shape,
+            },
+            "registered_name": null,
+            "build_config": {"input_shape": input_shape},
+        });
+        if let Some(compiled) = &self.compiled {
+            object["compile_config"] = compiled::object(compiled);
+        }
+        Ok(object)
+    }
+
+    /// The model of Keras's object, not built yet.
+    pub(super) fn from_object(object: &Value, custom: &CustomObjects) -> Result<Self> {
+        let class_name = object["class_name"].as_str().unwrap_or("none");
+        if class_name != "Sequential" {
+            let advice = "only a Sequential can be loaded: make one of its layers in Keras";
+            return Err(Error::argument("model", "a Sequential", class_name, advice));
+        }
+        let config = &object["config"];
+        let listed = config["layers"].as_array().or_else(|| config.as_array());
+        let Some(listed) = listed else {
+            let advice = "give what to_json wrote, here or in Keras";
+            return Err(Error::argument(
+                "config",
+                "a list of layers",
+                "none",
+                advice,
+            ));
+        };
+        let mut model = Self::new();
+        if let Some(dtype) = dtype_of(&config["dtype"])? {
+            model = model.dtype(dtype);
+        }
+        let has_input = listed
+            .iter()
+            .any(|layer| layer["class_name"] == "InputLayer");
+        if !has_input {
+            model = model.add(Input::new(&input_shape_of(object)?[..]));
+        }
+        for (position, layer) in listed.iter().enumerate() {
+            let name = layer["config"]["name"].as_str();
+            let name = name.map_or(format!("layer {position}"), str::to_string);
+            let made = make_layer(layer, custom);
+            model = model.add(made.map_err(|error| Error::of_part("layer", &name, error))?);
+        }
+        Ok(model)
+    }
+
+    /// The shape of a sample, of a model that is built or not.
+    fn shape_of_input(&self) -> Result<Vec<usize>> {
+        if let Some(chain) = &self.chain {
+            return Ok(chain.input_shape.clone());
+        }
+        let first = self.layers.first().ok_or(Error::NoLayers)?;
+        match first.as_input() {
+            Some(input) => Ok(input.shape().to_vec()),
+            None => Err(Error::NoInput {
+                first: first.given_name().unwrap_or(first.class_name()).to_string(),
+            }),
+        }
+    }
+}
+
+/// Keras's object of a layer of this name.
+fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Result<Value> {
+    let mut object = serde_json::to_value(layer).map_err(|_| {
+        let advice = "give its `config`, so that it can be written to a file";
+        let what = format!("layer `{name}` ({})", layer.class_name());
+        Error::argument(what, "a configuration", "none", advice)
+    })?;
+    let config = &mut object["config"];
+    if config.is_null() {
+        *config = json!({});
+    }
+    config["name"] = json!(name);
+    config["dtype"] = dtype.clone();
+    // Keras's layers take none where there is none.
+    if let Some(config) = config.as_object_mut()
+        && config
+            .get("activity_regularizer")
+            .is_some_and(Value::is_null)
+    {
+        config.remove("activity_regularizer");
+    }
+    Ok(object)
+}
+
+fn input_object(shape: &[usize], dtype: &Value) -> Value {
+    json!({
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": {
+            "batch_shape": batched(shape),
+            "dtype": dtype["config"]["name"],
+            "sparse": false,
+            "ragged": false,
+            "name": "input_layer",
+            "optional": false,
+        },
+        "registered_name": null,
+    })
+}
+
+/// A layer of Keras's object.
+fn make_layer(object: &Value, custom: &CustomObjects) -> Result<Box<dyn Layer>> {
+    if object["class_name"] == "InputLayer" {
+        return Ok(Box::new(Input::new(&input_shape(object)?[..])));
+    }
+    let class_name = object["class_name"].as_str().unwrap_or_default();
+    let config = object["config"].as_object().cloned().unwrap_or_default();
+    if let Some(made) = custom.layer_of(class_name, &config) {
+        return made;
+    }
+    let arguments = without_dtype(config)?;
+    let object = json!({"class_name": class_name, "config": arguments});
+    let made = serde_json::from_value::<Box<dyn Layer>>(object);
+    made.map_err(|error| {
+        let advice = "a layer of your own is loaded by `CustomObjects`";
+        Error::argument("layer", "one of the crate", error, advice)
+    })
+}
+
+/// A layer's arguments without the type of its numbers, which is the model's.
+fn without_dtype(mut config: Map<String, Value>) -> Result<Map<String, Value>> {
+    if let Some(dtype) = config.remove("dtype") {
+        dtype_of(&dtype)?;
+    }
+    Ok(config)
+}
+
+/// The shape of a sample from an `InputLayer`.
+fn input_shape(object: &Value) -> Result<Vec<usize>> {
+    let config = &object["config"];
+    let shape = [&config["batch_shape"], &config["batch_input_shape"]];
+    let shape = shape.into_iter().find_map(Value::as_array);
+    sample_shape(shape.map(Vec::as_slice))
+}
+
+/// The shape of a sample of a model whose layers hold no `InputLayer`.
+fn input_shape_of(object: &Value) -> Result<Vec<usize>> {
+    let shapes = [
+        &object["build_config"]["input_shape"],
+        &object["config"]["build_input_shape"],
+    ];
+    let shape = shapes.into_iter().find_map(Value::as_array);
+    sample_shape(shape.map(Vec::as_slice))
+}
+
+/// A shape with the batch's axis, without it.
+fn sample_shape(shape: Option<&[Value]>) -> Result<Vec<usize>> {
+    let advice = "give the Sequential an Input with a length for every axis but the batch's";
+    let expected = "a shape such as [null, 784]";
+    let Some([_, sample @ ..]) = shape else {
+        return Err(Error::argument("input shape", expected, "none", advice));
+    };
+    let lengths = sample.iter().map(|length| {
+        let length = length
+            .as_u64()
+            .and_then(|length| usize::try_from(length).ok());
+        length.ok_or_else(|| {
+            let got = Value::from(sample.to_vec());
+            Error::argument("input shape", expected, got, advice)
+        })
+    });
+    lengths.collect()
+}
+
+/// Keras's object of a type of numbers.
+fn policy(dtype: DType) -> Value {
+    let name = match dtype {
+        DType::F64 => "float64",
+        _ => "float32",
+    };
+    json!({
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": name},
+        "registered_name": null,
+    })
+}
+
+/// The type of numbers of Keras's object or name of one.
+fn dtype_of(value: &Value) -> Result<Option<DType>> {
+    match crate::config::type_name(value) {
+        Some("float32") => Ok(Some(DType::F32)),
+        Some("float64") => Ok(Some(DType::F64)),
+        None if value.is_null() => Ok(None),
+        _ => {
+            let advice = "load it in Keras and save it with dtype float32";
+            Err(Error::argument(
+                "dtype",
+                "float32 or float64",
+                value,
+                advice,
+            ))
+        }
+    }
+}
+
+/// A shape with the batch's axis.
+fn batched(shape: &[usize]) -> Value {
+    let lengths = shape.iter().map(|length| json!(length));
+    Value::Array([Value::Null].into_iter().chain(lengths).collect())
+}

@@ -1,0 +1,245 @@
+//! Backups of a running `fit`: `.keras` files that hold where it is as well.
+
+use super::{
+    Number, atomic,
+    keras::{Archive, Source},
+    of_file, saved,
+    weights_h5::{Layout, Saved},
+};
+use crate::{Result, Sequential, callbacks::State, printing::warn};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where a `fit` is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The epoch that runs, or the next one.
+    pub(crate) epoch: usize,
+    /// Its batches so far; none before it begins.
+    pub(crate) batch: Option<usize>,
+    /// The batches that the running pass over the data has given; none where the next one begins.
+    pub(crate) taken: Option<usize>,
+    /// Whether a callback has ended the training.
+    pub(crate) stop: bool,
+    /// The steps of an epoch, if that is known.
+    pub(crate) steps: Option<usize>,
+    /// The steps that the optimizer has done.
+    pub(crate) optimizer_steps: u64,
+    /// None where a schedule decides it.
+    pub(crate) learning_rate: Option<Number>,
+    /// The counts of the loss and the metrics in an epoch that runs.
+    pub(crate) counters: Vec<Option<Vec<Number>>>,
+    /// The epochs so far, and their numbers by name.
+    pub(crate) epochs: Vec<usize>,
+    pub(crate) history: Vec<(String, Vec<Number>)>,
+    /// Of every callback, in order.
+    pub(crate) callbacks: Vec<Value>,
+}
+
+/// What a backup holds besides the model.
+#[derive(Debug)]
+pub(crate) struct Backup {
+    pub(crate) position: Position,
+    /// Of every callback, in order.
+    pub(crate) states: Vec<State>,
+}
+
+/// What a backup has to fit besides the model.
+pub(crate) struct Expected {
+    pub(crate) callbacks: usize,
+    pub(crate) steps: Option<usize>,
+}
+
+/// The files of a folder.
+#[derive(Debug)]
+pub(crate) struct Backups {
+    latest: PathBuf,
+    /// Where the one before the latest is kept, if it is.
+    previous: Option<PathBuf>,
+}
+
+const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
+
+impl Backups {
+    pub(crate) fn new(folder: &Path, double: bool) -> Self {
+        Self {
+            latest: folder.join("latest.keras"),
+            previous: double.then(|| folder.join("previous.keras")),
+        }
+    }
+
+    pub(crate) fn latest(&self) -> &Path {
+        &self.latest
+    }
+
+    /// Writes a backup in place of the latest one, which becomes the previous one where that is kept.
+    pub(crate) fn write(&self, model: &Sequential, backup: &Backup) -> Result<()> {
+        super::make_folder_of(&self.latest)?;
+        let moved = match &self.previous {
+            // From here until the new one is there, the previous one is what is taken up.
+            Some(previous) if self.latest.exists() => {
+                let renamed = fs::rename(&self.latest, previous);
+                renamed.map_err(|error| of_file(previous, error))?;
+                Some(previous)
+            }
+            _ => None,
+        };
+        let written = model.write(&self.latest, Some(backup));
+        if let (Err(_), Some(previous)) = (&written, moved) {
+            // The first error says what is wrong.
+            let _ = fs::rename(previous, &self.latest);
+        }
+        written
+    }
+
+    /// Gives a model the state of the latest backup, if there is one; of the previous one where the
+    /// latest cannot be read.
+    pub(crate) fn restore(
+        &self,
+        model: &mut Sequential,
+        expected: &Expected,
+    ) -> Result<Option<Backup>> {
+        let previous = self.previous.as_ref().filter(|path| path.exists());
+        if !self.latest.exists() && previous.is_none() {
+            return Ok(None);
+        }
+        let latest = restore(&self.latest, model, expected);
+        let (Some(previous), Err(error)) = (previous, &latest) else {
+            return latest.map(Some);
+        };
+        if self.latest.exists() {
+            warn(&format!("{error}; going on from {}", previous.display()));
+        }
+        restore(previous, model, expected).map(Some)
+    }
+
+    /// Removes all, and the folder if it is empty then.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let files = self.previous.iter().chain([&self.latest]);
+        for path in files {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(of_file(path, error));
+                }
+                _ => {}
+            }
+        }
+        let _ = fs::remove_dir(atomic::folder_of(&self.latest)); // others may be in it
+        Ok(())
+    }
+}
+
+/// Gives a model the state of a backup.
+fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<Backup> {
+    let mut archive = Archive::open(path)?;
+    let progress = archive.progress()?;
+    let position = progress.as_ref().and_then(|progress| progress.fit.clone());
+    let (Some(progress), Some(position)) = (progress, position) else {
+        let problem = "a model that is no backup of a running fit";
+        return Err(saved(path, problem, "remove it to begin anew"));
+    };
+    let position: Position = serde_json::from_value(position)
+        .map_err(|error| saved(path, format!("metadata.json: {error}"), ADVICE))?;
+    check(path, &position, expected)?;
+    let config = archive.json("config.json")?.unwrap_or_default();
+    if without_what_changes(config.clone()) != without_what_changes(model.object()?) {
+        let problem = "the backup of a model with other layers, or compiled otherwise";
+        return Err(saved(path, problem, ADVICE));
+    }
+    for (name, trainable) in trainable(&config) {
+        model.set_trainable(name, trainable)?;
+    }
+    let count = expected.callbacks;
+    let tensors = load(path, model, &archive.weights()?.source(), count)?;
+    if let (Some(compiled), Some(chain)) = (&mut model.compiled, &mut model.chain) {
+        if compiled.optimizer.steps != position.optimizer_steps {
+            let problem = "it does not hold what the optimizer keeps";
+            return Err(saved(path, problem, ADVICE));
+        }
+        if let Some(Number(rate)) = position.learning_rate {
+            let settings = compiled.optimizer.rule.settings_mut();
+            settings.set_learning_rate(rate)?;
+        }
+        chain.seed = progress.seed;
+    }
+    model.trained.steps = progress.steps;
+    model.trained.passes = progress.passes;
+    model.trained.stop = position.stop;
+    let values = position.callbacks.iter().cloned().map(State::from_json);
+    let states = values.zip(tensors);
+    let states = states.map(|(state, tensors)| state.tensors(tensors));
+    Ok(Backup {
+        states: states.collect(),
+        position,
+    })
+}
+
+/// An error for the backup of a `fit` with other options.
+fn check(path: &Path, position: &Position, expected: &Expected) -> Result<()> {
+    let other = |what: &str, here: String, there: String| {
+        let problem = format!("the backup of a fit with {there} {what}, got {here}");
+        Err(saved(path, problem, ADVICE))
+    };
+    let (here, there) = (expected.callbacks, position.callbacks.len());
+    if here != there {
+        return other("callbacks", here.to_string(), there.to_string());
+    }
+    if expected.steps != position.steps {
+        let text = |steps: Option<usize>| steps.map_or("open".into(), |steps| steps.to_string());
+        let (here, there) = (text(expected.steps), text(position.steps));
+        return other("batches in an epoch", here, there);
+    }
+    Ok(())
+}
+
+/// Weights, what the optimizer keeps, and the tensors of every callback.
+fn load(
+    path: &Path,
+    model: &mut Sequential,
+    source: &Source,
+    callbacks: usize,
+) -> Result<Vec<Vec<candle_core::Tensor>>> {
+    source.checked(path, |file| {
+        let layout = Layout::Classes;
+        let saved = Saved { file, path, layout };
+        saved.load_fresh(model)?;
+        saved.load_optimizer(model)?;
+        let device = model.built("fit")?.device.clone();
+        let tensors = |index: usize| saved.tensors(&group_of(index), &device);
+        (0..callbacks).map(tensors).collect()
+    })
+}
+
+/// The group of a callback's tensors: Keras passes over what is none of its own.
+pub(super) fn group_of(index: usize) -> String {
+    format!("candle_keras/callbacks/{index}")
+}
+
+/// A model's configuration without what training may change: the learning rate, and which layers are
+/// frozen.
+fn without_what_changes(mut config: Value) -> Value {
+    if let Some(Value::Object(optimizer)) = config.pointer_mut("/compile_config/optimizer/config") {
+        optimizer.remove("learning_rate");
+    }
+    config
+        .pointer_mut("/config/layers")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(|layer| layer.get_mut("config")?.as_object_mut())
+        .for_each(|config| drop(config.remove("trainable")));
+    config
+}
+
+/// Which layers are trained, by their names.
+fn trainable(config: &Value) -> impl Iterator<Item = (&str, bool)> {
+    let layers = config.pointer("/config/layers").and_then(Value::as_array);
+    layers.into_iter().flatten().filter_map(|layer| {
+        let config = &layer["config"];
+        Some((config["name"].as_str()?, config["trainable"].as_bool()?))
+    })
+}

@@ -1,0 +1,62 @@
+//! Whole models as `.h5` files, Keras's format before `.keras`. They are read, not written.
+
+use super::{
+    CustomObjects, compiled,
+    hdf5::read::{Attribute, File as Hdf5, FilePart},
+    limits, not_hdf5, of_file, saved,
+    weights_h5::{Layout, Saved},
+};
+use crate::{Error, Result, Sequential, printing::warn};
+use candle_core::Device;
+use serde_json::Value;
+use std::{fs::File, path::Path};
+
+/// Loads a model, built on `device`. What `compile` was given may be that of an older Keras, which the
+/// crate does not know: the model is then not compiled, after a line on standard error.
+pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Result<Sequential> {
+    let whole = File::open(path).and_then(|file| {
+        let size = file.metadata()?.len();
+        Ok((FilePart::whole(file)?, size))
+    });
+    let (part, size) = whole.map_err(|error| of_file(path, error))?;
+    let file = Hdf5::open(part).map_err(|error| not_hdf5(path, error))?;
+    let json = |name| -> Result<Option<Value>> {
+        let text = file
+            .attribute("", name)
+            .map_err(|error| not_hdf5(path, error))?;
+        let Some(text) = text.as_ref().and_then(Attribute::string) else {
+            return Ok(None);
+        };
+        let parsed = limits::json(text).map(Some);
+        parsed.map_err(|error| saved(path, format!("{name}: {error}"), "save the model again"))
+    };
+    let config = json("model_config")?.ok_or_else(|| {
+        let advice = "a file of weights alone is one for `load_weights`: name it .weights.h5";
+        saved(path, "it holds no `model_config`", advice)
+    })?;
+    let training = json("training_config")?;
+    let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
+    let model = Sequential::from_object(&config, custom).map_err(in_file)?;
+    let mut model = model
+        .build_empty(device, limits::most_bytes(size))
+        .map_err(in_file)?;
+    let layout = Layout::Names;
+    let saved = Saved { file, path, layout };
+    saved.load_fresh(&model)?;
+    let Some(Value::Object(mut training)) = training else {
+        return Ok(model);
+    };
+    if let Some(optimizer) = training.remove("optimizer_config") {
+        training.insert("optimizer".to_string(), optimizer);
+    }
+    match compiled::parts(&Value::Object(training), custom) {
+        Ok(Some(parts)) => {
+            let compiled = model.compile(parts.optimizer, parts.loss, parts.metrics);
+            compiled.map_err(in_file)?;
+            saved.load_optimizer(&mut model)?;
+        }
+        Ok(None) => {}
+        Err(error) => warn(&format!("{}: not compiled: {error}", path.display())),
+    }
+    Ok(model)
+}

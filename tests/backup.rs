@@ -1,0 +1,613 @@
+//! A training that was ended in its middle, and started again, is one that never ended.
+
+mod common;
+
+use candle_keras::{
+    Error, Result,
+    callbacks::{BackupAndRestore, Callback, SaveFreq, State},
+    metrics::{Auc, F1Score, Metric, Precision, R2Score, RootMeanSquaredError, from_fn},
+    optimizers::Optimizer,
+    prelude::*,
+};
+use common::{bits, numbers};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Dropout, batch normalisation and shuffling: all that draws or remembers.
+fn network(optimizer: impl Into<Box<dyn Optimizer>>) -> Sequential {
+    let mut model = Sequential::new()
+        .seed(7)
+        .add(Input::new(6))
+        .add(Dense::new(5).activation(Relu))
+        .add(BatchNormalization::new().momentum(0.8))
+        .add(Dropout::new(0.3))
+        .add(Dense::new(3).activation(Softmax))
+        .build(&Device::Cpu)
+        .unwrap();
+    let metrics = (Accuracy, F1Score::new(), Auc::new());
+    model
+        .compile(optimizer, CategoricalCrossentropy::new(), metrics)
+        .unwrap();
+    model
+}
+
+fn data() -> (Tensor, Tensor) {
+    let y = to_categorical(&common::labels(28, 3), 3).unwrap();
+    (numbers(&[28, 6], "x"), y)
+}
+
+/// Ends a training with an error after a batch, counted over all epochs; what is in memory is lost then
+/// as by a kill.
+struct Kill(Option<usize>);
+
+impl Callback for Kill {
+    fn on_train_batch_begin(&mut self, _batch: usize, _model: &mut Sequential) -> Result<()> {
+        match &mut self.0 {
+            Some(0) => Err(Error::callback("killed")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a training comes to.
+#[derive(Debug, PartialEq)]
+struct End {
+    bits: Vec<u64>,
+    history: History,
+    learning_rate: f64,
+    rows: String,
+    best: Vec<u64>,
+    stopping: (Option<usize>, Option<usize>, Option<u64>),
+}
+
+/// A program with every callback that remembers something.
+fn program(folder: &Path, backups: Option<BackupAndRestore>, kill: Option<usize>) -> Result<End> {
+    let mut model = network(Adam::new(0.02));
+    let (x, y) = data();
+    let mut stopping = EarlyStopping::new().patience(3).restore_best_weights(true);
+    let best = folder.join("best.keras");
+    let rows = folder.join("rows.csv");
+    let reduction = ReduceLROnPlateau::new().patience(1).factor(0.7);
+    let mut options = Fit::new()
+        .epochs(9)
+        .batch_size(6)
+        .validation_split(0.3)
+        .verbose(0)
+        .callback(Kill(kill))
+        .callback(LearningRateScheduler::new(|_, rate| rate * 0.99))
+        .callback(CSVLogger::new(&rows))
+        .callback(ModelCheckpoint::new(&best).save_best_only(true))
+        .callback(&mut stopping)
+        .callback(reduction);
+    if let Some(backups) = backups {
+        options = options.callback(backups);
+    }
+    let history = model.fit(&x, &y, options)?;
+    Ok(End {
+        bits: bits(&model),
+        history,
+        learning_rate: model.learning_rate()?,
+        rows: fs::read_to_string(rows).unwrap(),
+        best: bits(&Sequential::load(best, &Device::Cpu)?),
+        stopping: (
+            stopping.stopped_epoch(),
+            stopping.best_epoch(),
+            stopping.best().map(f64::to_bits),
+        ),
+    })
+}
+
+fn text<T>(result: Result<T>) -> String {
+    result.map(drop).unwrap_err().to_string()
+}
+
+#[test]
+fn a_training_that_was_killed_ends_with_the_bits_of_one_that_never_was() {
+    let unbroken = {
+        let folder = tempfile::tempdir().unwrap();
+        program(folder.path(), None, None).unwrap()
+    };
+    let epochs = unbroken.history.epochs().len();
+    assert_eq!(unbroken.stopping.0, Some(epochs - 1));
+    assert!(unbroken.learning_rate < 0.02 * 0.99f64.powi(epochs as i32));
+    for save_freq in [SaveFreq::Epoch, SaveFreq::Batches(1), SaveFreq::Batches(3)] {
+        for kill in [0, 1, 4, 5, 7, 8, 11] {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = temporary.path().join("backup");
+            let backups = BackupAndRestore::new(&folder).save_freq(save_freq);
+            // Killed three times, and after none to two backups each.
+            for kill in [kill, 1, 3] {
+                let killed = program(temporary.path(), Some(backups.clone()), Some(kill));
+                assert_eq!(text(killed), "callback: killed", "{save_freq:?} {kill}");
+                Sequential::load(folder.join("latest.keras"), &Device::Cpu).unwrap();
+            }
+            let end = program(temporary.path(), Some(backups), None).unwrap();
+            assert_eq!(end, unbroken, "{save_freq:?}, {kill}");
+            assert!(!folder.exists());
+        }
+    }
+}
+
+/// A training with options of its own, killed after `kill` batches and started again.
+fn resumed(
+    optimizer: impl Fn() -> Box<dyn Optimizer>,
+    fit: impl Fn(&mut Sequential, Fit<'_>) -> Result<History>,
+    save_freq: SaveFreq,
+    kill: usize,
+) {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = |kill, backups: Option<BackupAndRestore>| {
+        let mut model = network(optimizer());
+        let mut options = Fit::new().verbose(0).callback(Kill(kill));
+        if let Some(backups) = backups {
+            options = options.callback(backups);
+        }
+        let history = fit(&mut model, options)?;
+        Ok::<_, Error>((bits(&model), history))
+    };
+    let unbroken = run(None, None).unwrap();
+    let backups = BackupAndRestore::new(temporary.path().join("backup")).save_freq(save_freq);
+    assert!(run(Some(kill), Some(backups.clone())).is_err());
+    let end = run(None, Some(backups)).unwrap();
+    assert_eq!(end, unbroken, "{save_freq:?}, {kill}");
+}
+
+#[test]
+fn epochs_that_are_a_part_of_the_data_and_batches_of_a_source_are_taken_up_where_they_were() {
+    let (x, y) = data();
+    let (x, y) = (&x, &y);
+    let source = || {
+        candle_keras::batches(move || {
+            (0..7).map(move |batch| {
+                let part = |tensor: &Tensor| tensor.narrow(0, 4 * batch, 4);
+                Ok(Batch::new(part(x)?, part(y)?))
+            })
+        })
+    };
+    for save_freq in [SaveFreq::Epoch, SaveFreq::Batches(2)] {
+        for kill in [1, 4, 6, 8, 12] {
+            resumed(
+                || Adam::new(0.01).into(),
+                |model, options| {
+                    model.fit(x, y, options.batch_size(4).steps_per_epoch(3).epochs(5))
+                },
+                save_freq,
+                kill,
+            );
+            resumed(
+                || Adam::new(0.01).into(),
+                |model, options| model.fit_batches(source(), options.steps_per_epoch(3).epochs(5)),
+                save_freq,
+                kill,
+            );
+            resumed(
+                || Adam::new(0.01).into(),
+                |model, options| model.fit_batches(source(), options.epochs(2)),
+                save_freq,
+                kill,
+            );
+        }
+    }
+}
+
+#[test]
+fn averages_and_sums_of_gradients_are_taken_up_as_well() {
+    let (x, y) = data();
+    let optimizer = || {
+        let sgd = Sgd::new(0.05).momentum(0.9).use_ema(true);
+        sgd.gradient_accumulation_steps(3).into()
+    };
+    for kill in [2, 5, 7] {
+        let fit = |model: &mut Sequential, options: Fit<'_>| {
+            model.fit(&x, &y, options.batch_size(8).epochs(3))
+        };
+        resumed(optimizer, fit, SaveFreq::Batches(1), kill);
+    }
+}
+
+#[test]
+fn a_program_without_a_seed_goes_on_with_the_one_it_drew() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("backup");
+    let (x, y) = data();
+    let run = |kill| {
+        let network = Sequential::new().add(Input::new(6)).add(Dropout::new(0.5));
+        let mut model = network.add(Dense::new(3)).build(&Device::Cpu)?;
+        model.compile(Adam::new(0.01), MeanSquaredError::new(), ())?;
+        let seed = model.current_seed();
+        let options = Fit::new().verbose(0).callback(Kill(kill));
+        let fitted = model.fit(&x, &y, options.callback(BackupAndRestore::new(&folder)));
+        Ok::<_, Error>((seed, fitted.map(|_| model)))
+    };
+    let (seed, killed) = run(Some(0)).unwrap();
+    assert!(killed.is_err());
+    let (other, resumed) = run(None).unwrap();
+    assert_ne!(other, seed);
+    assert_eq!(resumed.unwrap().current_seed(), seed);
+}
+
+/// A callback of the user's own: the sum of the losses, and the first weights.
+#[derive(Default)]
+struct Own {
+    sum: f64,
+    first: Vec<Tensor>,
+    hooks: Vec<&'static str>,
+}
+
+impl Callback for Own {
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        self.first = model.get_weights()?;
+        self.hooks.push("begin");
+        Ok(())
+    }
+    fn on_epoch_end(&mut self, _: usize, logs: &mut Logs, _: &mut Sequential) -> Result<()> {
+        self.sum += logs["loss"];
+        Ok(())
+    }
+    fn state(&self) -> Result<State> {
+        Ok(State::of(self.sum)?.tensors(self.first.clone()))
+    }
+    fn on_train_resume(&mut self, state: State, _model: &mut Sequential) -> Result<()> {
+        self.sum = state.read()?;
+        self.first = state.tensors;
+        self.hooks.push("resume");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_callback_of_the_users_own_gets_back_what_it_gave() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |name: &str, kill| {
+        let mut own = Own::default();
+        let mut model = network(Sgd::new(0.1));
+        let backups = BackupAndRestore::new(temporary.path().join(name));
+        let options = Fit::new().epochs(4).verbose(0).callback(Kill(kill));
+        let fitted = model.fit(&x, &y, options.callback(&mut own).callback(backups));
+        let first: Vec<Vec<f64>> = own.first.iter().map(common::flat).collect();
+        (fitted.is_ok(), own.sum.to_bits(), first, own.hooks)
+    };
+    let (_, sum, first, hooks) = run("unbroken", None);
+    assert_eq!(hooks, ["begin"]);
+    assert!(!run("killed", Some(3)).0);
+    assert_eq!(run("killed", None), (true, sum, first, vec!["resume"]));
+}
+
+#[test]
+fn what_a_metric_has_counted_is_taken_up() {
+    let metrics: Vec<Box<dyn Metric>> = vec![
+        Box::new(Accuracy),
+        Box::new(candle_keras::metrics::MeanSquaredError::new()),
+        Box::new(RootMeanSquaredError::new()),
+        Box::new(from_fn("mine", |_, y_pred| Ok(y_pred.max(1)?))),
+        Box::new(Precision::new().thresholds([0.2, 0.5])),
+        Box::new(Auc::new().multi_label()),
+        Box::new(F1Score::new()),
+        Box::new(candle_keras::metrics::OneHotMeanIoU::new(3)),
+        Box::new(R2Score::new()),
+    ];
+    let (_, y) = data();
+    let outputs = numbers(&[28, 3], "outputs").abs().unwrap();
+    let part = |tensor: &Tensor, half: usize| tensor.narrow(0, 14 * half, 14).unwrap();
+    for metric in metrics {
+        let name = metric.name();
+        let mut unbroken = metric.counter();
+        // A state before the first sample is one as well.
+        let nothing = unbroken.state().unwrap().expect("a state");
+        assert!(metric.counter().restore(&nothing), "{name}");
+        let count = |counter: &mut Box<dyn candle_keras::metrics::Counter>, half: usize| {
+            let (y_true, y_pred) = (part(&y, half), part(&outputs, half));
+            counter.update(&y_true, &y_pred, None).unwrap();
+        };
+        count(&mut unbroken, 0);
+        let mut again = metric.counter();
+        assert!(again.restore(&unbroken.state().unwrap().unwrap()), "{name}");
+        count(&mut unbroken, 1);
+        count(&mut again, 1);
+        assert_eq!(
+            again.values().unwrap(),
+            unbroken.values().unwrap(),
+            "{name}"
+        );
+        assert!(!metric.counter().restore(&[1.0; 5]), "{name}");
+    }
+}
+
+#[test]
+fn the_backup_of_another_program_is_an_error_that_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("backup");
+    let backups = || BackupAndRestore::new(&folder);
+    let latest = folder.join("latest.keras");
+    let (x, y) = data();
+    let fit = |mut model: Sequential, options: Fit<'_>| {
+        model.fit(&x, &y, options.verbose(0).callback(backups()))
+    };
+    let killed = Fit::new().callback(Kill(Some(0)));
+    assert!(fit(network(Adam::new(0.01)), killed).is_err());
+    let advice = "start the program as it was, or remove the backup to begin anew";
+    let latest = latest.display();
+    assert_eq!(
+        text(fit(
+            network(Sgd::new(0.01)),
+            Fit::new().callback(Kill(None))
+        )),
+        format!(
+            "{latest}: the backup of a model with other layers, or compiled otherwise: {advice}"
+        )
+    );
+    assert_eq!(
+        text(fit(network(Adam::new(0.01)), Fit::new())),
+        format!("{latest}: the backup of a fit with 2 callbacks, got 1: {advice}")
+    );
+    let other = Fit::new().callback(Kill(None)).batch_size(7);
+    assert_eq!(
+        text(fit(network(Adam::new(0.01)), other)),
+        format!("{latest}: the backup of a fit with 1 batches in an epoch, got 4: {advice}")
+    );
+    let two = Fit::new().callback(backups());
+    assert_eq!(
+        text(fit(network(Adam::new(0.01)), two)),
+        "`callbacks`: expected one BackupAndRestore, got two: keep one: its double_checkpoint(true) keeps two backups"
+    );
+    // A model that was saved by itself says nothing of a fit.
+    let model = network(Adam::new(0.01));
+    model.save(folder.join("latest.keras")).unwrap();
+    assert_eq!(
+        text(fit(model, Fit::new())),
+        format!("{latest}: a model that is no backup of a running fit: remove it to begin anew")
+    );
+    let none = backups().save_freq(SaveFreq::Batches(0));
+    let fitted = network(Adam::new(0.01)).fit(&x, &y, Fit::new().callback(none));
+    assert!(text(fitted).starts_with("`save_freq`: expected at least 1 batch, got 0"));
+}
+
+#[test]
+fn where_the_latest_backup_is_damaged_the_one_before_it_is_taken_up() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = |double, kill| {
+        let folder = temporary.path().join("backup");
+        let backups = BackupAndRestore::new(folder).double_checkpoint(double);
+        program(temporary.path(), Some(backups), kill)
+    };
+    let unbroken = run(true, None).unwrap();
+    let file = |name: &str| temporary.path().join("backup").join(name);
+    for whole in [0, 100, 2000] {
+        assert!(run(true, Some(9)).is_err());
+        assert!(file("previous.keras").exists());
+        let bytes = fs::read(file("latest.keras")).unwrap();
+        fs::write(file("latest.keras"), &bytes[..whole]).unwrap();
+        let error = text(run(false, None));
+        assert!(
+            error.contains("not a .keras file that can be read"),
+            "{error}"
+        );
+        assert_eq!(run(true, None).unwrap(), unbroken);
+        assert!(!temporary.path().join("backup").exists());
+    }
+    // Killed between the two renames.
+    assert!(run(true, Some(9)).is_err());
+    fs::rename(file("latest.keras"), file("previous.keras")).unwrap();
+    assert_eq!(run(true, None).unwrap(), unbroken);
+}
+
+#[test]
+fn a_backup_that_is_kept_goes_on_to_more_epochs_and_one_at_its_end_trains_no_more() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |epochs, name: &str| {
+        let mut model = network(Adam::new(0.01));
+        let backups = BackupAndRestore::new(temporary.path().join(name)).delete_checkpoint(false);
+        let options = Fit::new().epochs(epochs).verbose(0).callback(backups);
+        let history = model.fit(&x, &y, options).unwrap();
+        (bits(&model), history)
+    };
+    let three = run(3, "kept");
+    assert_eq!(run(3, "kept"), three);
+    assert_eq!(run(2, "kept"), three);
+    assert_eq!(run(5, "kept"), run(5, "other"));
+    assert_eq!(run(5, "kept").1.epochs(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_training_that_a_callback_had_ended_stays_ended() {
+    /// Ends the training in the middle of an epoch, and fails in a hook.
+    struct Stop(&'static str);
+    impl Stop {
+        fn fail(&self, hook: &str) -> Result<()> {
+            match self.0 == hook {
+                true => Err(Error::callback("killed")),
+                false => Ok(()),
+            }
+        }
+    }
+    impl Callback for Stop {
+        fn on_train_batch_end(&mut self, batch: usize, model: &mut Sequential) -> Result<()> {
+            if batch == 1 {
+                model.stop_training();
+            }
+            Ok(())
+        }
+        fn on_epoch_end(&mut self, _: usize, _: &mut Logs, _: &mut Sequential) -> Result<()> {
+            self.fail("on_epoch_end")
+        }
+        fn on_train_end(&mut self, _model: &mut Sequential) -> Result<()> {
+            self.fail("on_train_end")
+        }
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    for save_freq in [SaveFreq::Epoch, SaveFreq::Batches(1)] {
+        let run = |name: &str, fails: &'static str| {
+            let mut model = network(Adam::new(0.01));
+            let backups = BackupAndRestore::new(temporary.path().join(name));
+            let options = Fit::new().epochs(4).batch_size(6).verbose(0);
+            let options = options.callback(Stop(fails));
+            let history = model.fit(&x, &y, options.callback(backups.save_freq(save_freq)))?;
+            Ok::<_, Error>((bits(&model), history))
+        };
+        let unbroken = run("unbroken", "").unwrap();
+        assert_eq!(unbroken.1.epochs(), [0]);
+        for hook in ["on_epoch_end", "on_train_end"] {
+            assert!(run("killed", hook).is_err());
+            assert_eq!(run("killed", "").unwrap(), unbroken, "{hook}");
+        }
+    }
+}
+
+#[test]
+fn layers_that_a_callback_froze_stay_frozen() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |name: &str, kill| {
+        let mut model = network(Adam::new(0.01));
+        let freeze =
+            LambdaCallback::new().on_epoch_end(|_, _, model| model.set_trainable("dense", false));
+        let backups = BackupAndRestore::new(temporary.path().join(name));
+        let options = Fit::new().epochs(3).verbose(0).callback(Kill(kill));
+        model.fit(&x, &y, options.callback(freeze).callback(backups))?;
+        Ok::<_, Error>(bits(&model))
+    };
+    let unbroken = run("unbroken", None).unwrap();
+    assert!(run("killed", Some(2)).is_err());
+    assert_eq!(run("killed", None).unwrap(), unbroken);
+}
+
+#[test]
+fn an_interrupted_training_is_backed_up_after_the_running_batch() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("backup");
+    let (x, y) = data();
+    let run = |interrupt: Option<(usize, usize)>| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut model = network(Adam::new(0.01));
+        let mut epoch_now = 0;
+        let set = LambdaCallback::new().on_train_batch_begin(|batch, _| {
+            epoch_now += usize::from(batch == 0);
+            flag.store(interrupt == Some((epoch_now, batch + 1)), Ordering::Relaxed);
+            Ok(())
+        });
+        let backups = BackupAndRestore::new(&folder).interrupted_by(Arc::clone(&flag));
+        let options = Fit::new().epochs(3).batch_size(7).verbose(0);
+        let fitted = model.fit(&x, &y, options.callback(set).callback(backups));
+        fitted.map(|history| (bits(&model), history))
+    };
+    let unbroken = run(None).unwrap();
+    let error = run(Some((2, 3))).unwrap_err();
+    assert!(matches!(error, Error::Interrupted { .. }));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "training was interrupted in epoch 2, after batch 3: start the program again to go on from {}",
+            folder.join("latest.keras").display()
+        )
+    );
+    assert_eq!(run(None).unwrap(), unbroken);
+}
+
+#[test]
+fn a_backup_that_cannot_be_written_ends_fit_with_the_model_as_it_is_and_the_last_one_whole() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = |name: &str| -> PathBuf { temporary.path().join(name) };
+    let (x, y) = data();
+    // A file where the folder is to be: seen before the first epoch.
+    fs::write(path("file"), "").unwrap();
+    let mut model = network(Adam::new(0.01));
+    let before = bits(&model);
+    let backups = BackupAndRestore::new(path("file"));
+    let error = text(model.fit(&x, &y, Fit::new().verbose(0).callback(backups)));
+    assert!(
+        error.starts_with("the backup before the first epoch was not written: "),
+        "{error}"
+    );
+    assert!(error.contains(path("file").to_str().unwrap()), "{error}");
+    assert!(
+        error.contains("save it elsewhere with model.save(..)"),
+        "{error}"
+    );
+    assert_eq!(bits(&model), before);
+
+    // In the middle of the training: a folder where the file is to be.
+    for double in [false, true] {
+        let folder = path("backup");
+        let latest = folder.join("latest.keras");
+        let block = LambdaCallback::new().on_epoch_begin(|epoch, _| {
+            if epoch == 2 {
+                fs::rename(&latest, path("kept.keras")).unwrap();
+                fs::create_dir(&latest).unwrap();
+                fs::write(latest.join("something"), "").unwrap();
+            }
+            Ok(())
+        });
+        let backups = BackupAndRestore::new(&folder).double_checkpoint(double);
+        let mut model = network(Adam::new(0.01));
+        let options = Fit::new().epochs(5).verbose(0).callback(block);
+        let fitted = model.fit(&x, &y, options.callback(backups));
+        if double {
+            // The folder was moved aside as if it were the latest backup.
+            fitted.unwrap_err();
+            fs::remove_dir_all(path("backup")).unwrap();
+            continue;
+        }
+        assert!(matches!(&fitted, Err(Error::Backup { .. })));
+        assert!(text(fitted).starts_with("the backup after epoch 3 was not written: "));
+        // All three epochs are in the model; it can be saved elsewhere.
+        model.save(path("elsewhere.keras")).unwrap();
+        let elsewhere = Sequential::load(path("elsewhere.keras"), &Device::Cpu).unwrap();
+        let mut unbroken = network(Adam::new(0.01));
+        unbroken
+            .fit(&x, &y, Fit::new().epochs(3).verbose(0))
+            .unwrap();
+        assert_eq!(bits(&elsewhere), bits(&unbroken));
+        // Nothing is left of the attempt.
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+        assert_eq!(names.len(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+#[test]
+fn a_fit_that_does_not_stay_finite_goes_back_to_where_it_was_taken_up() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |kill, bad: bool| {
+        let mut model = network(Adam::new(0.01));
+        let spoil = LambdaCallback::new().on_train_batch_begin(|batch, model| {
+            if bad && batch == 3 {
+                let bias = model
+                    .weights()
+                    .last()
+                    .map(|weight| weight.variable().clone());
+                let bias = bias.unwrap();
+                bias.set(&(bias.as_tensor() * f64::NAN)?)?;
+            }
+            Ok(())
+        });
+        let backups = BackupAndRestore::new(temporary.path().join("backup"));
+        let backups = backups.save_freq(SaveFreq::Batches(1));
+        let options = Fit::new().batch_size(6).verbose(0).callback(Kill(kill));
+        let fitted = model.fit(&x, &y, options.callback(spoil).callback(backups));
+        (bits(&model), fitted)
+    };
+    assert!(run(Some(2), true).1.is_err());
+    let latest = temporary.path().join("backup/latest.keras");
+    let saved = bits(&Sequential::load(&latest, &Device::Cpu).unwrap());
+    let (kept, fitted) = run(None, true);
+    let error = text(fitted);
+    assert!(error.contains("keeps the weights of the backup"), "{error}");
+    assert_eq!(kept, saved);
+    // No backup of weights that are not finite took its place: it can be gone on from.
+    Sequential::load(&latest, &Device::Cpu).unwrap();
+    run(None, false).1.unwrap();
+}

@@ -1,0 +1,298 @@
+//! Models in files: what is saved is loaded, and training goes on as if it had never stopped.
+
+mod common;
+
+use candle_keras::{
+    Config, CustomObjects, Result,
+    callbacks::{EarlyStopping, ModelCheckpoint},
+    layers::{Layer, Pass},
+    optimizers::{Optimizer, schedules::ExponentialDecay},
+    prelude::*,
+};
+use common::{bits, flat, numbers};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+/// Dropout, batch normalisation and shuffling: all that draws or remembers.
+fn network() -> Sequential {
+    Sequential::new()
+        .seed(7)
+        .add(Input::new(6))
+        .add(Dense::new(5).activation(Relu))
+        .add(BatchNormalization::new().momentum(0.8))
+        .add(Dropout::new(0.3))
+        .add(Dense::new(3).name("head").activation(Softmax))
+        .build(&Device::Cpu)
+        .unwrap()
+}
+
+fn data() -> (Tensor, Tensor) {
+    let y = to_categorical(&common::labels(20, 3), 3).unwrap();
+    (numbers(&[20, 6], "x"), y)
+}
+
+fn epochs(count: usize) -> Fit<'static> {
+    Fit::new().epochs(count).batch_size(6).verbose(0)
+}
+
+fn text<T>(result: Result<T>) -> String {
+    result.map(drop).unwrap_err().to_string()
+}
+
+fn optimizers() -> Vec<Box<dyn Optimizer>> {
+    use candle_keras::optimizers::*;
+    let rate = 0.01;
+    vec![
+        Sgd::new(rate).momentum(0.9).into(),
+        Sgd::new(rate)
+            .use_ema(true)
+            .gradient_accumulation_steps(2)
+            .into(),
+        Sgd::new(ExponentialDecay::new(0.1, 4, 0.5)).into(),
+        Adadelta::new(rate).into(),
+        Adafactor::new(rate).into(),
+        Adagrad::new(rate).into(),
+        Adam::new(rate).into(),
+        Adam::new(rate).amsgrad(true).into(),
+        AdamW::new(rate).clipnorm(1.0).into(),
+        Adamax::new(rate).into(),
+        Ftrl::new(rate).into(),
+        Lamb::new(rate).into(),
+        Lion::new(rate).into(),
+        Muon::new(rate).into(),
+        Nadam::new(rate).into(),
+        RMSprop::new(rate).centered(true).momentum(0.5).into(),
+    ]
+}
+
+#[test]
+fn a_model_that_was_saved_trains_on_to_the_same_bits_with_every_optimizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let (x, y) = data();
+    for optimizer in optimizers() {
+        let what = format!("{optimizer:?}");
+        let mut unbroken = network();
+        let loss = CategoricalCrossentropy::new().label_smoothing(0.1);
+        unbroken.compile(optimizer, loss, [Accuracy]).unwrap();
+        unbroken.fit(&x, &y, epochs(2)).unwrap();
+        unbroken.save(&path).unwrap();
+        let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(bits(&loaded), bits(&unbroken), "{what}");
+        assert_eq!(loaded.layer_names(), unbroken.layer_names());
+        let further = unbroken.fit(&x, &y, epochs(2)).unwrap();
+        let again = loaded.fit(&x, &y, epochs(2)).unwrap();
+        assert_eq!(again["loss"], further["loss"], "{what}");
+        assert_eq!(again["accuracy"], further["accuracy"], "{what}");
+        assert_eq!(bits(&loaded), bits(&unbroken), "{what}");
+    }
+}
+
+#[test]
+fn weights_of_keras_s_format_hold_what_the_optimizer_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.weights.h5");
+    let (x, y) = data();
+    let compiled = || {
+        let mut model = network();
+        let loss = CategoricalCrossentropy::new();
+        model.compile(Adam::new(0.01), loss, ()).unwrap();
+        model
+    };
+    let (mut first, mut second) = (compiled(), compiled());
+    let in_order = || epochs(1).shuffle(false);
+    first.fit(&x, &y, in_order()).unwrap();
+    first.save_weights(&path).unwrap();
+    second.load_weights(&path).unwrap();
+    assert_eq!(bits(&first), bits(&second));
+    // Dropout draws by the model's steps, which weights do not hold.
+    let evaluated = |model: &mut Sequential| model.train_on_batch(&x, &y).unwrap()["loss"];
+    second.fit(&x, &y, in_order()).unwrap();
+    first.load_weights(&path).unwrap();
+    first.fit(&x, &y, in_order()).unwrap();
+    assert_ne!(evaluated(&mut first), 0.0);
+    let rate = |model: &Sequential| model.learning_rate().unwrap();
+    assert_eq!(rate(&first), rate(&second));
+}
+
+#[test]
+fn an_architecture_as_json_makes_the_same_model() {
+    let text = network().to_json().unwrap();
+    let again = Sequential::from_json(&text)
+        .unwrap()
+        .build(&Device::Cpu)
+        .unwrap();
+    assert_eq!(again.layer_names(), network().layer_names());
+    assert_eq!(again.summary().to_string(), network().summary().to_string());
+    assert_eq!(again.to_json().unwrap(), text);
+    let unbuilt = Sequential::from_json(&text).unwrap();
+    assert!(unbuilt.to_json().unwrap().contains("\"name\":\"head\""));
+}
+
+#[test]
+fn frozen_layers_numbers_of_f64_and_the_seed_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let network = Sequential::new()
+        .dtype(DType::F64)
+        .seed(3)
+        .add(Input::new((2, 3)));
+    let network = network.add(Flatten::new()).add(Dense::new(2).name("base"));
+    let mut model = network.add(Dense::new(1)).build(&Device::Cpu).unwrap();
+    model.set_trainable("base", false).unwrap();
+    model.save(&path).unwrap();
+    let loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&loaded), bits(&model));
+    assert_eq!(loaded.weight("base/kernel").unwrap().dtype(), DType::F64);
+    assert!(!loaded.layer("base").unwrap().trainable());
+    assert!(loaded.layer("dense").unwrap().trainable());
+    assert_eq!(loaded.current_seed(), Some(3));
+    let x = numbers(&[4, 2, 3], "x");
+    assert_eq!(
+        flat(&loaded.predict(&x).unwrap()),
+        flat(&model.predict(&x).unwrap())
+    );
+}
+
+/// A layer of the user's own, with a weight.
+#[derive(Debug, Serialize, Deserialize)]
+struct Scale {
+    name: Option<String>,
+    power: f64,
+}
+
+impl Layer for Scale {
+    fn class_name(&self) -> &str {
+        "Scale"
+    }
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+    fn build(
+        &mut self,
+        input_shape: &[usize],
+        weights: &mut candle_keras::weights::WeightBuilder<'_>,
+    ) -> Result<()> {
+        weights.add(
+            "factor",
+            input_shape,
+            &candle_keras::initializers::RandomNormal::new(1.0, 0.5),
+        )
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(inputs.broadcast_mul(&pass.weight("factor")?.powf(self.power)?)?)
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("Scale", self)
+    }
+}
+
+#[test]
+fn a_layer_of_the_users_own_is_loaded_by_its_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scaled.keras");
+    let scale = Scale {
+        name: Some("mine".into()),
+        power: 2.0,
+    };
+    let model = Sequential::new().add(Input::new(4)).add(scale);
+    let model = model.build(&Device::Cpu).unwrap();
+    model.save(&path).unwrap();
+    let error = text(Sequential::load(&path, &Device::Cpu));
+    assert!(
+        error.contains("layer `mine`") && error.contains("CustomObjects"),
+        "{error}"
+    );
+    let custom = CustomObjects::new().layer::<Scale>("Scale");
+    let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
+    assert_eq!(loaded.layer_names(), ["mine"]);
+    assert_eq!(bits(&loaded), bits(&model));
+    let x = numbers(&[3, 4], "x");
+    assert_eq!(
+        flat(&loaded.predict(&x).unwrap()),
+        flat(&model.predict(&x).unwrap())
+    );
+}
+
+#[test]
+fn a_loss_that_cannot_be_written_leaves_a_model_that_is_not_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let mut model = network();
+    let loss = candle_keras::losses::from_fn("mine", |_, y_pred| Ok(y_pred.mean(1)?));
+    model.compile(Sgd::new(0.1), loss, ()).unwrap();
+    model.save(&path).unwrap();
+    let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&loaded), bits(&model));
+    let (x, y) = data();
+    assert!(text(loaded.fit(&x, &y, epochs(1))).contains("compile"));
+}
+
+#[test]
+fn the_best_model_of_a_training_is_loaded_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("best-{epoch}.keras");
+    let (x, y) = data();
+    let mut model = network();
+    model
+        .compile(Adam::new(0.01), CategoricalCrossentropy::new(), [Accuracy])
+        .unwrap();
+    let checkpoint = ModelCheckpoint::new(&path)
+        .monitor("loss")
+        .save_best_only(true);
+    let stopping = EarlyStopping::new().monitor("loss").patience(5);
+    let options = epochs(3).callback(checkpoint).callback(stopping);
+    model.fit(&x, &y, options).unwrap();
+    let last = fs::read_dir(folder.path()).unwrap().count();
+    assert!(last > 0);
+    let mut best = Sequential::load(folder.path().join("best-1.keras"), &Device::Cpu).unwrap();
+    best.fit(&x, &y, epochs(2)).unwrap();
+    assert_eq!(
+        bits(&best),
+        bits(&model),
+        "three epochs in one go and in two"
+    );
+}
+
+#[test]
+fn names_and_files_that_do_not_fit_are_errors_that_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let model = network();
+    assert_eq!(
+        text(model.save("model.h5")),
+        "`path`: expected a name that ends in .keras, got model.h5: `save_weights` writes weights alone, as .weights.h5 or .safetensors"
+    );
+    assert_eq!(
+        text(model.save_weights("model.keras")),
+        "`path`: expected a name that ends in .weights.h5 or .safetensors, got model.keras: `save` writes whole models, as .keras"
+    );
+    assert!(text(Sequential::load(file("none.keras"), &Device::Cpu)).contains("none.keras"));
+    fs::write(file("text.keras"), "no zip").unwrap();
+    let error = text(Sequential::load(file("text.keras"), &Device::Cpu));
+    assert!(
+        error.contains("text.keras: not a .keras file that can be read"),
+        "{error}"
+    );
+    let unbuilt = Sequential::new().add(Input::new(2)).add(Dense::new(1));
+    assert!(text(unbuilt.save(file("a.keras"))).contains("`save` needs a built model"));
+    let error = text(Sequential::from_json("{\"class_name\": \"Functional\"}"));
+    assert!(
+        error.contains("expected a Sequential, got Functional"),
+        "{error}"
+    );
+    // Another model's weights.
+    model.save_weights(file("a.weights.h5")).unwrap();
+    let other = Sequential::new().add(Input::new(6)).add(Dense::new(4));
+    let mut other = other.build(&Device::Cpu).unwrap();
+    let before = bits(&other);
+    let error = text(other.load_weights(file("a.weights.h5")));
+    let expected = "`dense/kernel`, layers/dense/vars/0: expected shape (6, 4), got (6, 5)";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(bits(&other), before);
+    assert!(!Path::new("model.h5").exists());
+}
