@@ -69,6 +69,7 @@ fn main() -> anyhow::Result<()> {
     // Killed, it loses at most 200 batches, which are trained on again.
     let backups = BackupAndRestore::new(&backup)
         .save_freq(SaveFreq::Batches(200))
+        .delete_checkpoint(false) // below, once the model is in a file
         .interrupted_by(interrupted);
     let options = Fit::new()
         .epochs(epochs)
@@ -89,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         &history["val_accuracy"]
     );
     model.save(&file)?;
+    std::fs::remove_dir_all(&backup)?;
     println!("The model is in {}", file.display());
     Ok(())
 }

@@ -137,7 +137,7 @@ fn rows(lines: impl BufRead, name: &str, values: usize) -> Result<Samples> {
                 );
                 numbers.extend(row);
             }
-            Err(_) if index == 0 => {} // a heading
+            Err(_) if index == 0 && parts.iter().all(|part| part.parse::<f32>().is_err()) => {} // a heading
             Err(part) => bail!("{}: expected a number, got `{part}`", place()),
         }
     }

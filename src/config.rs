@@ -45,7 +45,7 @@ impl Config {
     /// The object that Keras writes for it: in `module`, or as a class of the user's own if it is none
     /// of Keras's. A name in lower case is no class, and Keras writes it alone.
     pub(crate) fn object(&self, module: &str, is_keras: bool) -> Value {
-        if self.class_name.starts_with(char::is_lowercase) {
+        if is_keras && self.class_name.starts_with(char::is_lowercase) {
             return Value::String(self.class_name.clone());
         }
         json!({

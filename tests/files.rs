@@ -202,6 +202,11 @@ fn a_layer_of_the_users_own_is_loaded_by_its_class() {
     let model = Sequential::new().add(Input::new(4)).add(scale);
     let model = model.build(&Device::Cpu).unwrap();
     model.save(&path).unwrap();
+    // As Keras writes a class of the user's own, which it then finds in its `custom_objects`.
+    let text_of_model: Value = serde_json::from_str(&model.to_json().unwrap()).unwrap();
+    let object = &text_of_model["config"]["layers"][1];
+    assert_eq!(object["module"], Value::Null);
+    assert_eq!(object["registered_name"], json!("Scale"));
     let error = text(Sequential::load(&path, &Device::Cpu));
     assert!(
         error.contains("layer `mine`") && error.contains("CustomObjects"),
@@ -210,6 +215,14 @@ fn a_layer_of_the_users_own_is_loaded_by_its_class() {
     let custom = CustomObjects::new().layer::<Scale>("Scale");
     let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
     assert_eq!(loaded.layer_names(), ["mine"]);
+    let mut frozen = loaded;
+    frozen.set_trainable("mine", false).unwrap();
+    frozen.save(&path).unwrap();
+    let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
+    assert!(
+        !loaded.layer("mine").unwrap().trainable(),
+        "the file says so, the layer does not"
+    );
     assert_eq!(bits(&loaded), bits(&model));
     let x = numbers(&[3, 4], "x");
     assert_eq!(
@@ -295,4 +308,119 @@ fn names_and_files_that_do_not_fit_are_errors_that_say_what_to_do() {
     assert!(error.contains(expected), "{error}");
     assert_eq!(bits(&other), before);
     assert!(!Path::new("model.h5").exists());
+}
+
+/// The file's configuration, changed.
+fn rewritten(path: &Path, change: impl Fn(&mut Value)) {
+    use std::io::{Read, Write};
+    let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        entries.push((entry.name().unwrap().into_owned(), bytes));
+    }
+    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, mut bytes) in entries {
+        if name == "config.json" {
+            let mut config = serde_json::from_slice(&bytes).unwrap();
+            change(&mut config);
+            bytes = serde_json::to_vec(&config).unwrap();
+        }
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn layers_and_weights_are_loaded_where_what_compile_was_given_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let mut model = network();
+    let loss = CategoricalCrossentropy::new();
+    model.compile(Adam::new(0.01), loss, ()).unwrap();
+    model.save(&path).unwrap();
+    // A function of Python's, as Keras writes it.
+    let function = json!({"module": "builtins", "class_name": "function", "config": "my_loss"});
+    rewritten(&path, |config| {
+        config["compile_config"]["loss"] = function.clone()
+    });
+    let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&loaded), bits(&model));
+    let (x, y) = data();
+    assert!(text(loaded.fit(&x, &y, epochs(1))).contains("compile"));
+}
+
+#[test]
+fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    network().save(&path).unwrap();
+    rewritten(&path, |config| {
+        config["config"]["layers"][1]["config"]["dtype"] = json!("float64");
+    });
+    let error = text(Sequential::load(&path, &Device::Cpu));
+    let named = error.contains("layer `dense`") && error.contains("expected the model's type, F32");
+    assert!(named, "{error}");
+}
+
+#[test]
+fn what_another_optimizer_kept_changes_neither_step_nor_learning_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.weights.h5");
+    let (x, y) = data();
+    let compiled = |optimizer: Box<dyn Optimizer>| {
+        let mut model = network();
+        let loss = CategoricalCrossentropy::new();
+        model.compile(optimizer, loss, ()).unwrap();
+        model
+    };
+    // Without momentum there are only the step and the rate, of which others have as many.
+    let mut plain = compiled(Sgd::new(0.5).into());
+    plain.fit(&x, &y, epochs(2)).unwrap();
+    plain.save_weights(&path).unwrap();
+    let mut model = compiled(Adam::new(0.01).into());
+    model.load_weights(&path).unwrap();
+    assert_eq!(bits(&model), bits(&plain));
+    assert_eq!(model.learning_rate().unwrap(), 0.01);
+    let mut fresh = compiled(Adam::new(0.01).into());
+    fresh.set_weights(&plain.get_weights().unwrap()).unwrap();
+    let options = || epochs(1).shuffle(false);
+    fresh.fit(&x, &y, options()).unwrap();
+    model.fit(&x, &y, options()).unwrap();
+    assert_eq!(bits(&model), bits(&fresh), "as if it began");
+}
+
+/// A layer whose class is written in lower case.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity;
+
+impl Layer for Identity {
+    fn class_name(&self) -> &str {
+        "identity"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _pass: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(inputs.clone())
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("identity", self)
+    }
+}
+
+#[test]
+fn a_class_in_lower_case_is_saved_and_loaded_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let model = Sequential::new().add(Input::new(2)).add(Identity);
+    model.build(&Device::Cpu).unwrap().save(&path).unwrap();
+    let custom = CustomObjects::new().layer::<Identity>("identity");
+    let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
+    assert_eq!(loaded.layer_names(), ["identity"]);
 }

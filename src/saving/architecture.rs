@@ -58,7 +58,9 @@ impl Sequential {
                 let mut input_shape = &chain.input_shape;
                 for node in &chain.nodes {
                     let mut object = layer_object(&*node.layer, &node.name, &dtype)?;
-                    object["config"]["trainable"] = json!(node.trainable);
+                    if let Some(config) = object.get_mut("config").and_then(Value::as_object_mut) {
+                        config.insert("trainable".to_string(), json!(node.trainable));
+                    }
                     if !node.weights.is_empty() {
                         object["build_config"] = json!({"input_shape": batched(input_shape)});
                     }
@@ -112,9 +114,11 @@ impl Sequential {
             ));
         };
         let mut model = Self::new();
-        if let Some(dtype) = dtype_of(&config["dtype"])? {
+        let dtype = dtype_of(&config["dtype"])?;
+        if let Some(dtype) = dtype {
             model = model.dtype(dtype);
         }
+        check_types(listed, dtype.unwrap_or(DType::F32))?;
         let has_input = listed
             .iter()
             .any(|layer| layer["class_name"] == "InputLayer");
@@ -128,6 +132,20 @@ impl Sequential {
             model = model.add(made.map_err(|error| Error::of_part("layer", &name, error))?);
         }
         Ok(model)
+    }
+
+    /// Freezes those layers of a built model that Keras's object says are: one of the user's own may not
+    /// keep it itself.
+    pub(super) fn freeze_as(&mut self, object: &Value) {
+        let listed = object["config"]["layers"].as_array();
+        let layers = listed.into_iter().flatten();
+        let layers = layers.filter(|layer| layer["class_name"] != "InputLayer");
+        let nodes = self.chain.iter_mut().flat_map(|chain| &mut chain.nodes);
+        for (node, layer) in nodes.zip(layers) {
+            if layer["config"]["trainable"] == false {
+                node.set_trainable(false);
+            }
+        }
     }
 
     /// The shape of a sample, of a model that is built or not.
@@ -152,19 +170,27 @@ fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Res
         let what = format!("layer `{name}` ({})", layer.class_name());
         Error::argument(what, "a configuration", "none", advice)
     })?;
-    let config = &mut object["config"];
-    if config.is_null() {
-        *config = json!({});
-    }
-    config["name"] = json!(name);
-    config["dtype"] = dtype.clone();
-    // Keras's layers take none where there is none.
-    if let Some(config) = config.as_object_mut()
-        && config
+    let Some(object_of_layer) = object.as_object_mut() else {
+        let (argument, expected) = ("config", "a class's name that begins with a capital letter");
+        let advice = "rename the class in the layer's `config`";
+        return Err(Error::argument(
+            argument,
+            expected,
+            layer.class_name(),
+            advice,
+        ));
+    };
+    let config = object_of_layer.entry("config").or_insert_with(|| json!({}));
+    if let Some(config) = config.as_object_mut() {
+        config.insert("name".to_string(), json!(name));
+        config.insert("dtype".to_string(), dtype.clone());
+        // Keras's layers take none where there is none.
+        if config
             .get("activity_regularizer")
             .is_some_and(Value::is_null)
-    {
-        config.remove("activity_regularizer");
+        {
+            config.remove("activity_regularizer");
+        }
     }
     Ok(object)
 }
@@ -202,6 +228,23 @@ fn make_layer(object: &Value, custom: &CustomObjects) -> Result<Box<dyn Layer>> 
         let advice = "a layer of your own is loaded by `CustomObjects`";
         Error::argument("layer", "one of the crate", error, advice)
     })
+}
+
+/// An error for a layer of another type of numbers than the model's.
+fn check_types(layers: &[Value], of_model: DType) -> Result<()> {
+    for layer in layers {
+        let config = &layer["config"];
+        let own = dtype_of(&config["dtype"])?;
+        let is_input = layer["class_name"] == "InputLayer"; // whose samples are converted
+        if own.is_some_and(|own| own != of_model) && !is_input {
+            let name = config["name"].as_str().unwrap_or("without a name");
+            let expected = format!("the model's type, {of_model:?}");
+            let advice = "make all layers of one type: keras.config.set_dtype_policy";
+            let error = Error::argument("dtype", expected, &config["dtype"], advice);
+            return Err(Error::of_part("layer", name, error));
+        }
+    }
+    Ok(())
 }
 
 /// A layer's arguments without the type of its numbers, which is the model's.

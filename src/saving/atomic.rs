@@ -112,7 +112,7 @@ fn settle(writer: BufWriter<File>, temporary: &Path, path: &Path) -> io::Result<
     let mut writer = writer;
     writer.flush()?;
     writer.get_ref().sync_all()?;
-    drop(writer);
+    // Still open, and so still locked: another process would take it for one left behind.
     fs::rename(temporary, path)?;
     sync_folder(folder_of(path))
 }

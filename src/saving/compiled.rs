@@ -76,7 +76,7 @@ fn make_loss(value: &Value, custom: &CustomObjects) -> Result<Box<dyn Loss>> {
     let (class_name, config) = class_of(value);
     match custom.loss_of(&class_name, &config) {
         Some(made) => made,
-        None => serde_json::from_value(value.clone()).map_err(|error| unknown("loss", error)),
+        None => serde_json::from_value(untyped(value)).map_err(|error| unknown("loss", error)),
     }
 }
 
@@ -84,8 +84,17 @@ fn make_metric(value: &Value, custom: &CustomObjects) -> Result<Box<dyn Metric>>
     let (class_name, config) = class_of(value);
     match custom.metric_of(&class_name, &config) {
         Some(made) => made,
-        None => serde_json::from_value(value.clone()).map_err(|error| unknown("metric", error)),
+        None => serde_json::from_value(untyped(value)).map_err(|error| unknown("metric", error)),
     }
+}
+
+/// An object without the type of its numbers, which is the model's.
+fn untyped(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(config) = value.get_mut("config").and_then(Value::as_object_mut) {
+        config.remove("dtype");
+    }
+    value
 }
 
 /// A class and its arguments; of a bare name there are none.
@@ -96,7 +105,10 @@ fn class_of(value: &Value) -> (String, Map<String, Value>) {
 }
 
 fn unknown(kind: &str, error: serde_json::Error) -> Error {
-    let advice = "one of your own is loaded by `CustomObjects`";
+    let advice = match kind {
+        "optimizer" => "load the weights alone, by `load_weights`, into a model compiled with it",
+        _ => "one of your own is loaded by `CustomObjects`",
+    };
     Error::argument(kind, "one of the crate", error, advice)
 }
 

@@ -74,7 +74,10 @@ macro_rules! kind {
                 let make: Make<dyn $part> = Box::new(|arguments| {
                     let fields = Value::Object(arguments.clone());
                     let made = serde_json::from_value::<T>(fields);
-                    let made = made.or_else(|_| serde_json::from_value::<T>(Value::Null));
+                    // One without fields is null in JSON.
+                    let made = made.or_else(|error| {
+                        serde_json::from_value::<T>(Value::Null).map_err(|_| error)
+                    });
                     let made = made.map_err(|error| {
                         let advice = "its fields are the arguments that the file holds";
                         let expected = "arguments of the class's types";

@@ -8,7 +8,7 @@ use super::{
     not_hdf5, of_file, unwritten,
     weights_h5::{Layout, Saved, add_tensors, tree},
 };
-use crate::{Error, Result, Sequential};
+use crate::{Error, Result, Sequential, printing::warn};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,6 +110,11 @@ impl Sequential {
         let config = self.object()?.to_string();
         let metadata =
             serde_json::to_string(&metadata).map_err(|error| of_file(path, error.into()))?;
+        // What could not be read again must not replace a file that can.
+        limits::json(&metadata).map_err(|problem| {
+            let advice = "leave out the callback or metric whose state is that large";
+            super::saved(path, format!("metadata.json: {problem}"), advice)
+        })?;
         let mut weights = tree(self).map_err(|error| unwritten(path, error))?;
         for (index, state) in backup
             .iter()
@@ -187,6 +192,7 @@ impl Sequential {
             model = model.seed(progress.seed);
         }
         let mut model = model.build_empty(device, most).map_err(in_file)?;
+        model.freeze_as(&config);
         let source = weights.source();
         // First the weights: with them the file shows that it is worth an optimizer's memory.
         let saved = source.checked(path, |file| {
@@ -194,10 +200,13 @@ impl Sequential {
             let saved = Saved { file, path, layout };
             saved.load_fresh(&model).map(|()| saved)
         })?;
-        if let Some(parts) = compiled::parts(&config["compile_config"], custom).map_err(in_file)? {
-            model
+        match compiled::parts(&config["compile_config"], custom) {
+            Ok(Some(parts)) => model
                 .compile(parts.optimizer, parts.loss, parts.metrics)
-                .map_err(in_file)?;
+                .map_err(in_file)?,
+            Ok(None) => {}
+            // Layers and weights are whole: they are what nobody can make again.
+            Err(error) => warn(&format!("{}: not compiled: {error}", path.display())),
         }
         saved.load_optimizer(&mut model)?;
         if let Some(progress) = progress {
@@ -274,6 +283,8 @@ fn check_sum(bytes: &(dyn ReadAt + Sync), expected: u32) -> std::result::Result<
 /// A `.keras` file that is open.
 pub(super) struct Archive<'a> {
     path: &'a Path,
+    /// The file itself: by its name another one may be there meanwhile.
+    file: File,
     zip: ZipArchive<BufReader<File>>,
 }
 
@@ -346,9 +357,11 @@ impl Source {
 impl<'a> Archive<'a> {
     pub(super) fn open(path: &'a Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| of_file(path, error))?;
-        let zip = ZipArchive::new(BufReader::new(file));
+        let again = file.try_clone().map_err(|error| of_file(path, error))?;
+        let zip = ZipArchive::new(BufReader::new(again));
         Ok(Self {
             path,
+            file,
             zip: zip.map_err(|error| not_keras(path, error))?,
         })
     }
@@ -389,7 +402,7 @@ impl<'a> Archive<'a> {
 
     pub(super) fn weights(&mut self) -> Result<Weights> {
         let path = self.path;
-        let length = std::fs::metadata(path).map_err(|error| of_file(path, error))?;
+        let length = self.file.metadata().map_err(|error| of_file(path, error))?;
         let length = length.len();
         let name = "model.weights.h5";
         let entry = self.zip.by_name(name).map_err(|error| match error {
@@ -401,7 +414,10 @@ impl<'a> Archive<'a> {
             let start = start.ok_or_else(|| not_keras(path, "model.weights.h5 begins nowhere"))?;
             let size = entry.size();
             let checksum = entry.crc32();
-            let file = File::open(path).map_err(|error| of_file(path, error))?;
+            let file = self
+                .file
+                .try_clone()
+                .map_err(|error| of_file(path, error))?;
             let part = FilePart::new(file, start, size);
             let part = part.map_err(|error| of_file(path, error))?;
             return Ok(Weights::Stored {

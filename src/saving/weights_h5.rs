@@ -365,49 +365,53 @@ impl<R: ReadAt> Saved<'_, R> {
         let (Some(compiled), Some(chain)) = (&mut model.compiled, &model.chain) else {
             return Ok(());
         };
+        let Some(iteration) = variables.first() else {
+            return Ok(());
+        };
+        let steps = self.number(iteration)?.clamp(0.0, MOST_STEPS as f64) as u64;
         let optimizer = &mut compiled.optimizer;
         let has_rate = optimizer.rule.settings().schedule().is_none();
         let own = 1 + usize::from(has_rate);
         let stored = optimizer.stored(chain.weights());
-        if variables.len() == own || variables.is_empty() {
-            // It had not trained yet.
-        } else if variables.len() != own + stored.len() {
-            warn(&format!(
-                "{}: skipped what the optimizer `{}` had kept: it has {} variables and the file {}",
-                self.path.display(),
-                optimizer.rule.name(),
-                own + stored.len(),
-                variables.len(),
-            ));
-            return Ok(());
-        } else {
-            let kept = stored.iter().zip(variables.iter().skip(own));
-            for (stored, dataset) in kept {
-                if let Stored::Kept(variable) = stored {
-                    self.fill_variable(variable, dataset)?;
-                }
+        let kept = variables.get(own..).unwrap_or_default();
+        let fits = |(stored, dataset): (&Stored<'_>, &Dataset)| match stored {
+            Stored::Kept(variable) => variable.dims() == dataset.shape(),
+            Stored::Number(_) => true,
+        };
+        if kept.len() != stored.len() || !stored.iter().zip(kept).all(fits) {
+            // Before the first step there is nothing to miss.
+            if steps > 0 {
+                warn(&format!(
+                    "{}: skipped what the optimizer `{}` had kept: it has {} variables and the file {}, of \
+                     other shapes or another optimizer",
+                    self.path.display(),
+                    optimizer.rule.name(),
+                    own + stored.len(),
+                    variables.len(),
+                ));
             }
+            return Ok(());
         }
-        if let Some(iteration) = variables.first() {
-            let steps = self.number(iteration)?;
-            optimizer.steps = steps.clamp(0.0, MOST_STEPS as f64) as u64;
-        }
-        if let Some(dataset) = variables.get(1).filter(|_| has_rate) {
+        let rate = variables.get(1).filter(|_| has_rate);
+        let rate = rate.map(|dataset| -> Result<f64> {
             let rate = self.number(dataset)?;
             let checked = crate::optimizers::check_learning_rate(rate);
             checked.map_err(|error| self.wrong(format!("{}: {error}", dataset.path())))?;
-            let settings = optimizer.rule.settings_mut();
-            // The configuration has the rate in f64, unless it was changed since.
-            if settings.learning_rate(0) as f32 != rate as f32 {
-                settings.set_learning_rate(rate)?;
+            Ok(rate)
+        });
+        let rate = rate.transpose()?;
+        for (stored, dataset) in stored.iter().zip(kept) {
+            if let Stored::Kept(variable) = stored {
+                self.fill(variable, dataset)?;
             }
         }
+        optimizer.steps = steps;
+        let settings = optimizer.rule.settings_mut();
+        // The configuration has the rate in f64, unless it was changed since.
+        if let Some(rate) = rate.filter(|rate| settings.learning_rate(0) as f32 != *rate as f32) {
+            settings.set_learning_rate(rate)?;
+        }
         Ok(())
-    }
-
-    fn fill_variable(&self, variable: &Var, dataset: &Dataset) -> Result<()> {
-        self.check_shape("optimizer", variable.as_tensor(), dataset)?;
-        self.fill(variable, dataset).map(drop)
     }
 
     /// A single number.

@@ -213,7 +213,7 @@ impl Feed for Samples {
     }
 
     fn at_end(&mut self) -> Result<bool> {
-        Ok(Some(self.next) == self.count())
+        Ok(self.count().is_some_and(|count| self.next >= count))
     }
 
     fn next(&mut self, model: &Sequential) -> Result<Option<Ready>> {
@@ -227,7 +227,7 @@ impl Feed for Samples {
     }
 
     fn skip(&mut self, batches: usize) -> Result<()> {
-        self.next += batches;
+        self.next = self.next.saturating_add(batches);
         Ok(())
     }
 
@@ -311,9 +311,11 @@ impl<S: BatchSource> Feed for Streamed<S> {
 
     fn skip(&mut self, batches: usize) -> Result<()> {
         for _ in 0..batches {
-            self.source.next_batch()?;
+            if self.source.next_batch()?.is_none() {
+                break; // it has fewer now
+            }
+            self.taken += 1;
         }
-        self.taken += batches;
         Ok(())
     }
 

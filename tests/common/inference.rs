@@ -1,5 +1,9 @@
 //! A model for every layer, every activation and what their arguments change, with numbers that
 //! tell right outputs from wrong ones.
+#![allow(
+    dead_code,
+    reason = "each test file compiles this module for itself and needs a part of it"
+)]
 
 use crate::common::numbers;
 use candle_keras::{activations::ActivationFunction, layers::Layer, prelude::*};

@@ -148,7 +148,11 @@ fn sparsemax<'g>(x: Value<'g>, width: usize) -> Result<Value<'g>> {
         ("keepdims", Attribute::Int(1)),
     ];
     let x = x - x.apply_with("ReduceMax", &[], &greatest);
-    let [sorted, _] = graph.operator("TopK", &[x, graph.lengths([width as i64])], &[last.clone()]);
+    let [sorted, _] = graph.operator(
+        "TopK",
+        &[x, graph.lengths([width as i64])],
+        std::slice::from_ref(&last),
+    );
     let sums = sorted.apply_with("CumSum", &[graph.lengths([-1])], &[]);
     let ranks = Tensor::arange(1u32, width as u32 + 1, &Device::Cpu)?;
     let ranks = graph.numbers(&ranks.to_dtype(DType::F32)?);
