@@ -71,12 +71,11 @@ impl Draw {
 
     /// Keras's object of a regularizer, or null.
     fn penalty(&mut self) -> Value {
-        let config = match self.below(4) {
+        match self.below(4) {
             0 => json!({"class_name": "L2", "config": {"l2": 0.015625}}),
             1 => json!({"class_name": "L1L2", "config": {"l1": 0.015625, "l2": 0.03125}}),
             _ => Value::Null,
-        };
-        config
+        }
     }
 
     fn constraint(&mut self) -> Value {

@@ -287,7 +287,8 @@ pub fn layers_alone() -> Vec<Case> {
         });
     }
     // Rows as long as those of real networks, near 0 and far from it.
-    let wide: [(&str, f64, fn() -> Box<dyn Layer>); 8] = [
+    type Make = fn() -> Box<dyn Layer>;
+    let wide: [(&str, f64, Make); 8] = [
         ("layer", 3.0, || LayerNormalization::new().into()),
         ("layer", 100.0, || LayerNormalization::new().into()),
         ("group", 3.0, || GroupNormalization::new().groups(4).into()),
