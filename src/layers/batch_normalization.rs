@@ -307,14 +307,16 @@ impl Layer for BatchNormalization {
             }
         };
         if let Some(batch) = batch {
-            let (ones, zeros) = (batch.mean.ones_like()?, zeros);
+            let correction = match (batch.correction, &batch.counted) {
+                (Some(Correction { r, d, .. }), _) => Some([r, d]),
+                // One that corrects nothing, so that what counts has its place.
+                (None, Some(_)) => Some([batch.mean.ones_like()?, zeros]),
+                (None, None) => None,
+            };
             pass.keep(batch.mean);
             pass.keep(inverse);
-            let correction = batch.correction.map(|each| [each.r, each.d]);
-            // A correction that corrects nothing, so that what counts has its place.
-            let nothing = batch.counted.is_some().then_some([ones, zeros]);
-            let kept = correction.or(nothing).into_iter().flatten();
-            kept.chain(batch.counted).for_each(|kept| pass.keep(kept));
+            let kept = correction.into_iter().flatten().chain(batch.counted);
+            kept.for_each(|kept| pass.keep(kept));
         }
         last.back(&y)
     }
@@ -362,14 +364,13 @@ impl Backward for BatchNormalization {
             } else {
                 // dx = γ/√(..)·(g - c·(Σ g + x̂·Σ g·x̂)/n), c = 1 for what counts and 0 for the rest
                 let counted = step.kept.get(4);
-                let shares = match counted {
-                    Some(counted) => channels::count(counted)?.recip()?.neg()?,
-                    None => mean
-                        .zeros_like()?
-                        .affine(0.0, -1.0 / x.dim(0)?.max(1) as f64)?,
+                let rows = -1.0 / x.dim(0)?.max(1) as f64;
+                let shared = |sums: &Tensor| match counted {
+                    Some(counted) => Ok(sums.div(&channels::count(counted)?)?.neg()?),
+                    None => Ok::<_, Error>((sums * rows)?),
                 };
-                let of_input = ((&factor * &inverse)? * (along * &shares)?)?;
-                let offset = (&factor * (&sums * &shares)?)?;
+                let of_input = ((&factor * &inverse)? * shared(&along)?)?;
+                let offset = (&factor * shared(&sums)?)?;
                 let gradient = |[of_g, of_x, offset]: [&Tensor; 3]| {
                     channels::input_gradient(&x, &g, &mean, [of_g, of_x, offset])
                 };

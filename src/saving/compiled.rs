@@ -2,13 +2,15 @@
 
 use super::CustomObjects;
 use crate::{
-    Error, Result,
+    Error, Result, Sequential,
     losses::Loss,
     metrics::{Metric, Weighted},
     model::Compiled,
     optimizers::Optimizer,
+    printing::warn,
 };
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// Keras's object; null where a part of the user's own has no configuration.
 pub(super) fn object(compiled: &Compiled) -> Value {
@@ -35,14 +37,26 @@ pub(super) fn object(compiled: &Compiled) -> Value {
 }
 
 /// What `compile` takes.
-pub(super) struct Parts {
-    pub(super) optimizer: Box<dyn Optimizer>,
-    pub(super) loss: Box<dyn Loss>,
-    pub(super) metrics: Vec<Box<dyn Metric>>,
+struct Parts {
+    optimizer: Box<dyn Optimizer>,
+    loss: Box<dyn Loss>,
+    metrics: Vec<Box<dyn Metric>>,
+}
+
+/// Compiles a model as Keras's object says. What is not known here, or out of range, leaves the model not
+/// compiled, after a line on standard error: layers and weights are what nobody can make again.
+pub(super) fn compile(model: &mut Sequential, config: &Value, custom: &CustomObjects, path: &Path) {
+    let compiled = parts(config, custom).and_then(|parts| match parts {
+        Some(parts) => model.compile(parts.optimizer, parts.loss, parts.metrics),
+        None => Ok(()),
+    });
+    if let Err(error) = compiled {
+        warn(&format!("{}: not compiled: {error}", path.display()));
+    }
 }
 
 /// The parts of Keras's object; none where the model was not compiled.
-pub(super) fn parts(config: &Value, custom: &CustomObjects) -> Result<Option<Parts>> {
+fn parts(config: &Value, custom: &CustomObjects) -> Result<Option<Parts>> {
     if config.is_null() || config["optimizer"].is_null() {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use super::{
     not_hdf5, of_file, unwritten,
     weights_h5::{Layout, Saved, add_tensors, tree},
 };
-use crate::{Error, Result, Sequential, printing::warn};
+use crate::{Error, Result, Sequential};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -152,9 +152,10 @@ impl Sequential {
     ///
     /// # Errors
     /// When the file cannot be read, is no `.keras` file or is damaged, the model is no `Sequential`,
-    /// it holds a layer, loss, metric or argument that the crate does not have, the weights do not fit
-    /// the layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes
-    /// parts of your own.
+    /// it holds a layer or an argument of one that the crate does not have, the weights do not fit the
+    /// layers, or one holds a number that is not finite. [`load_with`](Self::load_with) takes parts of
+    /// your own. A loss, metric or optimizer that is not known leaves the model not compiled, after a
+    /// line on standard error; Keras gives an error, or takes `compile=False`.
     ///
     /// A file may come from anywhere. Loading one never writes, and takes no more memory than the
     /// model that the file holds with its optimizer, a few times the file, and 300 MB: a
@@ -200,14 +201,7 @@ impl Sequential {
             let saved = Saved { file, path, layout };
             saved.load_fresh(&model).map(|()| saved)
         })?;
-        match compiled::parts(&config["compile_config"], custom) {
-            Ok(Some(parts)) => model
-                .compile(parts.optimizer, parts.loss, parts.metrics)
-                .map_err(in_file)?,
-            Ok(None) => {}
-            // Layers and weights are whole: they are what nobody can make again.
-            Err(error) => warn(&format!("{}: not compiled: {error}", path.display())),
-        }
+        compiled::compile(&mut model, &config["compile_config"], custom, path);
         saved.load_optimizer(&mut model)?;
         if let Some(progress) = progress {
             model.trained.steps = progress.steps;

@@ -6,13 +6,13 @@ use super::{
     limits, not_hdf5, of_file, saved,
     weights_h5::{Layout, Saved},
 };
-use crate::{Error, Result, Sequential, printing::warn};
+use crate::{Error, Result, Sequential};
 use candle_core::Device;
 use serde_json::Value;
 use std::{fs::File, path::Path};
 
 /// Loads a model, built on `device`. What `compile` was given may be that of an older Keras, which the
-/// crate does not know: the model is then not compiled, after a line on standard error.
+/// crate does not know.
 pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Result<Sequential> {
     let whole = File::open(path).and_then(|file| {
         let size = file.metadata()?.len();
@@ -50,14 +50,7 @@ pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Resu
     if let Some(optimizer) = training.remove("optimizer_config") {
         training.insert("optimizer".to_string(), optimizer);
     }
-    match compiled::parts(&Value::Object(training), custom) {
-        Ok(Some(parts)) => {
-            let compiled = model.compile(parts.optimizer, parts.loss, parts.metrics);
-            compiled.map_err(in_file)?;
-            saved.load_optimizer(&mut model)?;
-        }
-        Ok(None) => {}
-        Err(error) => warn(&format!("{}: not compiled: {error}", path.display())),
-    }
+    compiled::compile(&mut model, &Value::Object(training), custom, path);
+    saved.load_optimizer(&mut model)?;
     Ok(model)
 }
