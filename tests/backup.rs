@@ -485,6 +485,24 @@ fn layers_that_a_callback_froze_stay_frozen() {
 }
 
 #[test]
+fn what_the_optimizer_kept_of_a_layer_that_was_frozen_is_there_when_it_is_trained_again() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |name: &str, kill| {
+        let mut model = network(Adam::new(0.01));
+        let freeze = LambdaCallback::new()
+            .on_epoch_end(|epoch, _, model| model.set_trainable("dense", epoch > 1));
+        let backups = BackupAndRestore::new(temporary.path().join(name));
+        let options = Fit::new().epochs(4).verbose(0).callback(Kill(kill));
+        model.fit(&x, &y, options.callback(freeze).callback(backups))?;
+        Ok::<_, Error>(bits(&model))
+    };
+    let unbroken = run("unbroken", None).unwrap();
+    assert!(run("killed", Some(2)).is_err());
+    assert_eq!(run("killed", None).unwrap(), unbroken);
+}
+
+#[test]
 fn an_interrupted_training_is_backed_up_after_the_running_batch() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("backup");

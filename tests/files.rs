@@ -155,6 +155,60 @@ fn frozen_layers_numbers_of_f64_and_the_seed_come_back() {
     );
 }
 
+#[test]
+fn what_the_optimizer_kept_of_a_frozen_layer_and_leaves_out_of_the_decay_goes_on_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let adam = AdamW::new(0.01)
+        .weight_decay(0.1)
+        .exclude_from_weight_decay(["bias"]);
+    let mut model = network();
+    model
+        .compile(
+            adam.use_ema(true).gradient_accumulation_steps(2),
+            CategoricalCrossentropy::new(),
+            (),
+        )
+        .unwrap();
+    model.fit(&x, &y, epochs(1)).unwrap();
+    model.set_trainable("head", false).unwrap();
+    model.fit(&x, &y, epochs(1)).unwrap();
+    let path = folder.path().join("model.keras");
+    model.save(&path).unwrap();
+    let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    // The weights alone hold it as well.
+    let weights = folder.path().join("model.weights.h5");
+    model.save_weights(&weights).unwrap();
+    loaded.load_weights(&weights).unwrap();
+    for model in [&mut model, &mut loaded] {
+        model.set_trainable("head", true).unwrap();
+        model.fit(&x, &y, epochs(2)).unwrap();
+    }
+    assert_eq!(bits(&loaded), bits(&model));
+}
+
+#[test]
+fn weights_of_another_optimizer_leave_a_frozen_layer_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.weights.h5");
+    let (x, y) = data();
+    let with = |optimizer: Box<dyn Optimizer>| {
+        let mut model = network();
+        let loss = CategoricalCrossentropy::new();
+        model.compile(optimizer, loss, ()).unwrap();
+        model.fit(&x, &y, epochs(1)).unwrap();
+        for layer in ["dense", "batch_normalization", "head"] {
+            model.set_trainable(layer, false).unwrap();
+        }
+        model
+    };
+    with(Box::new(Adam::new(0.01))).save_weights(&path).unwrap();
+    let mut other = with(Box::new(Sgd::new(0.01)));
+    other.load_weights(&path).unwrap();
+    other.set_trainable("head", true).unwrap();
+    other.fit(&x, &y, epochs(1)).unwrap();
+}
+
 /// A layer of the user's own, with a weight.
 #[derive(Debug, Serialize, Deserialize)]
 struct Scale {

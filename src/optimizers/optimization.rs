@@ -240,12 +240,12 @@ impl Optimization {
 
 impl Kept {
     /// All tensors that are kept of the weight, in order.
-    fn variables(&self) -> impl Iterator<Item = &Var> {
+    pub(super) fn variables(&self) -> impl Iterator<Item = &Var> {
         let others = self.average.iter().chain(&self.gradients);
         self.slots.iter().chain(others)
     }
 
-    fn new(rule: &dyn Optimizer, weight: &Weight) -> Result<Self> {
+    pub(super) fn new(rule: &dyn Optimizer, weight: &Weight) -> Result<Self> {
         let value = weight.value();
         let variable = |shape: &[usize], number: f64| -> Result<Var> {
             let zeros = Tensor::zeros(shape, value.dtype(), value.device())?;

@@ -94,8 +94,9 @@ pub struct Settings {
     pub(super) ema_momentum: f64,
     pub(super) ema_overwrite_frequency: Option<u64>,
     pub(super) gradient_accumulation_steps: Option<u64>,
+    /// The names of `exclude_from_weight_decay`, which is no argument of Keras's classes.
     #[serde(skip)]
-    excluded: Vec<String>,
+    pub(crate) excluded: Vec<String>,
 }
 
 impl Settings {

@@ -1,7 +1,7 @@
 //! What an optimizer keeps, in the order of Keras's files.
 
 use super::{Optimization, optimization::Kept};
-use crate::weights::Weight;
+use crate::{Result, weights::Weight};
 use candle_core::Var;
 
 /// A variable of Keras's optimizer, after the iteration and the learning rate.
@@ -39,5 +39,38 @@ impl Optimization {
         let number = self.rule.kept_number(self.updates());
         let numbers = number.map(Stored::Number);
         variables.map(Stored::Kept).chain(numbers).collect()
+    }
+
+    /// What is kept of weights that are not trained at the moment, by the weight's place: Keras's files
+    /// have none of it, and the training may go on with them.
+    pub(crate) fn resting<'a>(
+        &'a self,
+        weights: impl IntoIterator<Item = &'a Weight>,
+    ) -> impl Iterator<Item = (usize, Vec<&'a Var>)> {
+        let both = weights.into_iter().zip(&self.kept).enumerate();
+        both.filter(|(_, (weight, _))| !weight.trainable())
+            .filter_map(|(index, (_, kept))| Some((index, kept.as_ref()?.variables().collect())))
+    }
+
+    /// Makes what is kept of one weight that is not trained at the moment; none where this optimizer
+    /// keeps tensors of other shapes.
+    pub(crate) fn rest(
+        &mut self,
+        index: usize,
+        weight: &Weight,
+        shapes: &[&[usize]],
+    ) -> Result<Option<Vec<&Var>>> {
+        let kept = Kept::new(&*self.rule, weight)?;
+        if !kept
+            .variables()
+            .map(|variable| variable.dims())
+            .eq(shapes.iter().copied())
+        {
+            return Ok(None);
+        }
+        if self.kept.len() <= index {
+            self.kept.resize_with(index + 1, || None);
+        }
+        Ok(Some(self.kept[index].insert(kept).variables().collect()))
     }
 }

@@ -47,6 +47,9 @@ pub(super) struct Progress {
     pub(super) steps: u64,
     /// Shuffling draws by the passes over the data.
     pub(super) passes: u64,
+    /// What the optimizer leaves out of the weight decay: no configuration of Keras's holds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclude_from_weight_decay: Vec<String>,
     /// Where a `fit` is, in a backup: [`super::Position`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) fit: Option<Value>,
@@ -104,6 +107,10 @@ impl Sequential {
                 seed: chain.seed,
                 steps: self.trained.steps,
                 passes: self.trained.passes,
+                exclude_from_weight_decay: match &self.compiled {
+                    Some(compiled) => compiled.optimizer.rule.settings().excluded.clone(),
+                    None => Vec::new(),
+                },
                 fit: position.map_err(|error| of_file(path, error.into()))?,
             }),
         };
@@ -206,6 +213,10 @@ impl Sequential {
         if let Some(progress) = progress {
             model.trained.steps = progress.steps;
             model.trained.passes = progress.passes;
+            if let Some(compiled) = &mut model.compiled {
+                let settings = compiled.optimizer.rule.settings_mut();
+                settings.excluded = progress.exclude_from_weight_decay;
+            }
         }
         Ok(model)
     }

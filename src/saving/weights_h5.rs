@@ -82,8 +82,20 @@ pub(super) fn tree(model: &Sequential) -> hdf5::Result<Group<'_>> {
                 Stored::Number(number) => add_number(vars, next + index, number)?,
             }
         }
+        for (index, kept) in optimizer.resting(chain.weights()) {
+            let vars = root.group(&format!("{}/vars", resting_group(index)))?;
+            for (index, variable) in kept.into_iter().enumerate() {
+                add_tensor(vars, index, variable.as_tensor())?;
+            }
+        }
     }
     Ok(root)
+}
+
+/// The group of what the optimizer keeps of a weight that is not trained at the moment, by the weight's
+/// place in the model. Keras, which has nothing like it, passes over it.
+fn resting_group(index: usize) -> String {
+    format!("candle_keras/optimizer/{index}")
 }
 
 /// Adds a group of tensors.
@@ -410,6 +422,36 @@ impl<R: ReadAt> Saved<'_, R> {
         // The configuration has the rate in f64, unless it was changed since.
         if let Some(rate) = rate.filter(|rate| settings.learning_rate(0) as f32 != *rate as f32) {
             settings.set_learning_rate(rate)?;
+        }
+        self.load_resting(model)
+    }
+
+    /// Gives the optimizer what it had kept of weights that are not trained at the moment.
+    fn load_resting(&self, model: &mut Sequential) -> Result<()> {
+        let (Some(compiled), Some(chain)) = (&mut model.compiled, &model.chain) else {
+            return Ok(());
+        };
+        if self.layout == Layout::Names {
+            return Ok(());
+        }
+        let weights = chain.weights().enumerate();
+        for (index, weight) in weights.filter(|(_, weight)| !weight.trainable()) {
+            let datasets = self.variables(&resting_group(index))?;
+            if datasets.is_empty() {
+                continue;
+            }
+            let shapes: Vec<&[usize]> = datasets.iter().map(Dataset::shape).collect();
+            let Some(kept) = compiled.optimizer.rest(index, weight, &shapes)? else {
+                warn(&format!(
+                    "{}: skipped what the optimizer had kept of `{}`: it is of another optimizer",
+                    self.path.display(),
+                    weight.path(),
+                ));
+                continue;
+            };
+            for (variable, dataset) in kept.into_iter().zip(&datasets) {
+                self.fill(variable, dataset)?;
+            }
         }
         Ok(())
     }
