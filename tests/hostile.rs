@@ -11,7 +11,11 @@
 mod common;
 
 use candle_keras::{
-    Error, Result, activations::ActivationFunction, layers, metrics, optimizers, prelude::*,
+    Error, Result,
+    activations::ActivationFunction,
+    callbacks::{BackupAndRestore, SaveFreq},
+    layers, metrics, optimizers,
+    prelude::*,
 };
 use serde_json::{Value, json};
 use std::{
@@ -442,7 +446,7 @@ fn error_of(bytes: &[u8], ending: &str) -> String {
     let mut outcomes = Outcomes::default();
     outcomes.run(("error", 0), Some(&path), || {
         let loaded = match ending {
-            "keras" => Sequential::load(&path, &Device::Cpu).map(drop),
+            "keras" | "h5" => Sequential::load(&path, &Device::Cpu).map(drop),
             _ => many_parts().load_weights(&path),
         };
         loaded.inspect_err(|error: &Error| text = Some(error.to_string()))
@@ -455,13 +459,15 @@ fn error_of(bytes: &[u8], ending: &str) -> String {
 /// A reader and files for it: of one seed after another, until `goes_on` says no.
 type Reader = fn(&mut dyn FnMut(&Outcomes) -> ControlFlow<()>, u64) -> Outcomes;
 
-const READERS: [(&str, Reader); 6] = [
+const READERS: [(&str, Reader); 8] = [
     ("zip", zips),
     ("config", configs),
     ("h5 in keras", h5_in_keras),
     ("weights.h5", weights_h5),
     ("safetensors", safetensors),
     ("json", jsons),
+    ("h5", legacy_h5),
+    ("backup", backups),
 ];
 
 /// Cases of one reader; `make` gives a case's bytes.
@@ -588,6 +594,100 @@ fn jsons(goes_on: &mut dyn FnMut(&Outcomes) -> ControlFlow<()>, first: u64) -> O
     outcomes
 }
 
+/// Whole models in Keras's format before `.keras`, the text of the configuration in them included.
+fn legacy_h5(goes_on: &mut dyn FnMut(&Outcomes) -> ControlFlow<()>, first: u64) -> Outcomes {
+    let file = golden("mlp.h5");
+    let start = b"{\"class_name\": \"Sequential\"";
+    let start = file.windows(start.len()).position(|part| part == start);
+    let start = start.unwrap();
+    let mut config = serde_json::Deserializer::from_slice(&file[start..]).into_iter::<Value>();
+    let value = config.next().unwrap().unwrap();
+    let length = config.byte_offset();
+    let make = |_, random: &mut Random| {
+        if random.below(2) == 0 {
+            return mutated(&file, random);
+        }
+        // In the place of the old text, and of its length: what is written anew has no spaces.
+        let mut text = mutated_json(&value, random).to_string().into_bytes();
+        text.resize(length, b' ');
+        let mut bytes = file.clone();
+        put(&mut bytes, start, &text);
+        bytes
+    };
+    cases("h5", "h5", goes_on, first, make, load)
+}
+
+/// A training with callbacks and metrics that keep a state, backed up after every batch; `began` once it
+/// is past what a backup holds.
+fn train(folder: &Path, kill: bool, began: &mut bool) -> Result<()> {
+    let network = Sequential::new()
+        .seed(1)
+        .add(Input::new(4))
+        .add(Dense::new(3).activation(Relu))
+        .add(BatchNormalization::new())
+        .add(Dropout::new(0.2))
+        .add(Dense::new(2).activation(ActivationFunction::Softmax));
+    let mut model = network.build(&Device::Cpu)?;
+    let metrics = (Accuracy, metrics::Auc::new(), metrics::F1Score::new());
+    model.compile(Adam::new(0.01), CategoricalCrossentropy::new(), metrics)?;
+    let x = common::numbers(&[12, 4], "x");
+    let y = to_categorical(&common::labels(12, 2), 2)?;
+    let mut batches = 0;
+    let counting = LambdaCallback::new().on_train_batch_begin(|_, _| {
+        *began = true;
+        batches += 1;
+        match kill && batches > 4 {
+            true => Err(Error::callback("killed")),
+            false => Ok(()),
+        }
+    });
+    let options = Fit::new()
+        .epochs(2)
+        .batch_size(4)
+        .validation_split(0.25)
+        .verbose(0)
+        .callback(counting)
+        .callback(EarlyStopping::new().restore_best_weights(true))
+        .callback(ReduceLROnPlateau::new())
+        .callback(BackupAndRestore::new(folder).save_freq(SaveFreq::Batches(1)));
+    model.fit(&x, &y, options).map(drop)
+}
+
+fn backups(goes_on: &mut dyn FnMut(&Outcomes) -> ControlFlow<()>, first: u64) -> Outcomes {
+    let folder = folder();
+    let latest = folder.path().join("latest.keras");
+    train(folder.path(), true, &mut false).unwrap_err();
+    let entries = unzipped(&fs::read(&latest).unwrap());
+    let metadata: Value = serde_json::from_slice(&entries[0].1).unwrap();
+    assert!(metadata["candle_keras"]["fit"]["batch"].is_number());
+    let mut outcomes = Outcomes::default();
+    let mut seed = first;
+    while goes_on(&outcomes).is_continue() {
+        let mut random = Random::new(seed);
+        let mut entries = entries.clone();
+        match random.below(4) {
+            0 => entries[2].1 = mutated(&entries[2].1, &mut random),
+            1 => entries[0].1 = mutated(&entries[0].1, &mut random),
+            _ => {
+                let mut metadata = metadata.clone();
+                let fit = &mut metadata["candle_keras"];
+                *fit = mutated_json(fit, &mut random);
+                entries[0].1 = metadata.to_string().into_bytes();
+            }
+        }
+        fs::create_dir_all(folder.path()).unwrap();
+        fs::write(&latest, zipped(&entries, CompressionMethod::Stored)).unwrap();
+        outcomes.run(("backup", seed), Some(&latest), || {
+            let mut began = false;
+            let trained = train(folder.path(), false, &mut began);
+            // Weights that were changed may be none to train.
+            trained.or_else(|error| if began { Ok(()) } else { Err(error) })
+        });
+        seed += 1;
+    }
+    outcomes
+}
+
 fn short(reader: Reader, count: u64) {
     let mut goes_on = |outcomes: &Outcomes| match outcomes.loaded + outcomes.refused < count {
         true => ControlFlow::Continue(()),
@@ -629,6 +729,16 @@ fn damaged_json_gives_models_or_errors() {
     short(jsons, 1700);
 }
 
+#[test]
+fn damaged_files_of_the_old_format_give_models_or_errors() {
+    short(legacy_h5, 1700);
+}
+
+#[test]
+fn damaged_backups_are_taken_up_or_errors() {
+    short(backups, 1700);
+}
+
 /// `HOSTILE_SECONDS` for each reader, 600 by default; `HOSTILE_SEED` where it begins; `HOSTILE_READER`
 /// for one alone.
 #[test]
@@ -665,6 +775,7 @@ fn files_cut_off_at_every_kilobyte_are_errors() {
         ("keras", bomb),
         ("weights.h5", h5),
         ("safetensors", safetensors),
+        ("h5", golden("mlp.h5")),
     ];
     for (ending, bytes) in files {
         for length in (0..bytes.len()).step_by(1024) {

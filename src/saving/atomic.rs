@@ -1,10 +1,11 @@
 //! Files that are there whole or not at all.
 
+use super::early_sync::EarlySync;
 use crate::{Error, Result};
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -25,7 +26,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 /// When `write` fails, or the system; what was at `path` is as it was.
 pub(super) fn write(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
+    write: impl FnOnce(&mut BufWriter<EarlySync>) -> Result<()>,
 ) -> Result<()> {
     let of_file = |error| Error::File {
         path: path.to_path_buf(),
@@ -33,7 +34,7 @@ pub(super) fn write(
     };
     remove_left_behind(path);
     let (temporary, file) = temporary_beside(path).map_err(of_file)?;
-    let mut writer = BufWriter::new(file);
+    let mut writer = BufWriter::new(EarlySync::new(file));
     let written =
         write(&mut writer).and_then(|()| settle(writer, &temporary, path).map_err(of_file));
     if written.is_err() {
@@ -108,10 +109,8 @@ fn remove_left_behind(path: &Path) {
 }
 
 /// Brings all to the disk, then gives the file its name.
-fn settle(writer: BufWriter<File>, temporary: &Path, path: &Path) -> io::Result<()> {
-    let mut writer = writer;
-    writer.flush()?;
-    writer.get_ref().sync_all()?;
+fn settle(writer: BufWriter<EarlySync>, temporary: &Path, path: &Path) -> io::Result<()> {
+    let _file = writer.into_inner()?.finish()?;
     // Still open, and so still locked: another process would take it for one left behind.
     fs::rename(temporary, path)?;
     sync_folder(folder_of(path))
@@ -132,6 +131,7 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn names(folder: &Path) -> Vec<OsString> {
         let entries = fs::read_dir(folder).unwrap();

@@ -5,6 +5,7 @@ mod atomic;
 mod backup;
 mod compiled;
 mod custom_objects;
+mod early_sync;
 mod hdf5;
 mod keras;
 mod legacy_h5;

@@ -27,9 +27,12 @@ impl Sequential {
             // The first one shows at once whether backups can be written.
             return self.back_up(run.plan.epochs.start, None, run, callbacks);
         };
-        run.take_up(&position, self)?;
+        let path = files.latest().display().to_string();
+        let of_backup = |error| Error::of_part("backup", &path, error);
+        run.take_up(&position, self).map_err(of_backup)?;
         for (callback, state) in callbacks.iter_mut().zip(states) {
-            callback.on_train_resume(state, self)?;
+            let resumed = callback.on_train_resume(state, self);
+            resumed.map_err(of_backup)?;
         }
         Ok(())
     }
