@@ -264,7 +264,7 @@ impl<W: Seek> Seek for UntilError<'_, W> {
 
 /// An error unless bytes add up to the zip's checksum: numbers that a disk has changed would be
 /// numbers all the same.
-fn check_sum(bytes: &(dyn ReadAt + Sync), expected: u32) -> std::result::Result<(), String> {
+fn check_sum(bytes: &dyn ReadAt, expected: u32) -> std::result::Result<(), String> {
     let name = "model.weights.h5";
     let mut sum = flate2::Crc::new();
     let mut piece = vec![0; PIECE];
@@ -331,7 +331,7 @@ impl Weights {
 
 /// The HDF5 file's bytes, and what they are to add up to.
 pub(super) struct Source {
-    bytes: Box<dyn ReadAt + Sync>,
+    bytes: Box<dyn ReadAt>,
     checksum: Option<u32>,
 }
 
@@ -340,7 +340,7 @@ impl Source {
     pub(super) fn checked<'a, R>(
         &'a self,
         path: &Path,
-        read: impl FnOnce(Hdf5<&'a (dyn ReadAt + Sync)>) -> Result<R>,
+        read: impl FnOnce(Hdf5<&'a dyn ReadAt>) -> Result<R>,
     ) -> Result<R> {
         let bytes = &*self.bytes;
         std::thread::scope(|scope| {

@@ -8,7 +8,8 @@ use super::datatype::{self, Datatype, Format};
 use super::filter;
 use super::number::{Number, bytes_of, decode};
 use super::object::{self, Message};
-use super::reads::{Reads, filled};
+use super::reads::{Bytes, Reads, filled};
+use crate::ops::threads::each;
 
 /// A dataset, without its numbers.
 #[derive(Debug)]
@@ -243,14 +244,14 @@ pub(super) fn numbers_into<T: Number>(
     reads: &mut Reads<'_>,
     dataset: &Dataset,
     into: &mut [T],
-    test: &impl Fn(T) -> bool,
+    test: &(impl Fn(T) -> bool + Sync),
 ) -> Result<bool> {
     if into.len() as u64 != dataset.elements {
         let what = format!("expected {} numbers, got {}", into.len(), dataset.elements);
         return Err(Error::at(dataset.address, what));
     }
     match &dataset.storage {
-        Storage::Contiguous { at } => return contiguous(reads, dataset, *at, into, test),
+        Storage::Contiguous { at } => return by_threads(reads, dataset, *at, into, test),
         Storage::Compact(bytes) => decoded(dataset, bytes, into)?,
         Storage::Nothing => into.fill(fill_number(dataset)?),
         Storage::Chunked(chunks) => {
@@ -266,7 +267,7 @@ pub(super) fn numbers_into<T: Number>(
 }
 
 /// Without an end in the middle the loop runs in vectors.
-fn all_pass<T: Number>(numbers: &[T], test: &impl Fn(T) -> bool) -> bool {
+fn all_pass<T: Number>(numbers: &[T], test: &(impl Fn(T) -> bool + Sync)) -> bool {
     let tests = numbers.iter().map(|number| test(*number));
     tests.fold(true, |all, one| all & one)
 }
@@ -290,7 +291,7 @@ const PIECE: usize = 1 << 15;
 pub(super) fn all<T: Number>(
     reads: &mut Reads<'_>,
     dataset: &Dataset,
-    test: &impl Fn(T) -> bool,
+    test: &(impl Fn(T) -> bool + Sync),
 ) -> Result<bool> {
     let Storage::Contiguous { at } = dataset.storage else {
         let numbers = numbers::<T>(reads, dataset, dataset.elements)?;
@@ -303,7 +304,7 @@ pub(super) fn all<T: Number>(
     while left > 0 {
         let count = left.min(PIECE as u64);
         let piece = piece.get_mut(..count as usize).unwrap_or_default();
-        if !contiguous(reads, dataset, from, piece, test)? {
+        if !contiguous(reads.bytes(), dataset, from, piece, test)? {
             return Ok(false);
         }
         from = from.saturating_add(count.saturating_mul(size));
@@ -312,12 +313,39 @@ pub(super) fn all<T: Number>(
     Ok(true)
 }
 
-fn contiguous<T: Number>(
-    reads: &mut Reads<'_>,
+/// The elements of a part of a dataset that one thread reads.
+const PART: usize = 1 << 20;
+
+/// A large dataset on all threads: most of the time goes by while the system finds memory for it.
+fn by_threads<T: Number>(
+    reads: &Reads<'_>,
     dataset: &Dataset,
     at: u64,
     into: &mut [T],
-    test: &impl Fn(T) -> bool,
+    test: &(impl Fn(T) -> bool + Sync),
+) -> Result<bool> {
+    let (bytes, size) = (
+        reads.bytes(),
+        PART as u64 * u64::from(dataset.dtype().size()),
+    );
+    let mut results = Vec::new();
+    results.resize_with(into.len().div_ceil(PART), || Ok(true));
+    let starts = (0..).map(|index: u64| at.saturating_add(index.saturating_mul(size)));
+    let parts = into.chunks_mut(PART).zip(starts).zip(&mut results);
+    each(parts.collect(), |((part, from), result)| {
+        *result = contiguous(bytes, dataset, from, part, test);
+    });
+    results
+        .into_iter()
+        .try_fold(true, |all, one| Ok(all & one?))
+}
+
+fn contiguous<T: Number>(
+    source: Bytes<'_>,
+    dataset: &Dataset,
+    at: u64,
+    into: &mut [T],
+    test: &(impl Fn(T) -> bool + Sync),
 ) -> Result<bool> {
     let size = dataset.dtype().size() as usize;
     let alike = bytes_of(dataset.format, into).is_some();
@@ -330,10 +358,10 @@ fn contiguous<T: Number>(
     let (mut from, mut all) = (at, true);
     for piece in into.chunks_mut(PIECE) {
         match bytes_of(dataset.format, piece) {
-            Some(bytes) => reads.data(from, bytes)?,
+            Some(bytes) => source.read(from, bytes)?,
             None => {
                 let bytes = bytes.get_mut(..piece.len() * size).unwrap_or_default();
-                reads.data(from, bytes)?;
+                source.read(from, bytes)?;
                 decoded(dataset, bytes, piece)?;
             }
         }

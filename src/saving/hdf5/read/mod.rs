@@ -179,7 +179,7 @@ impl<R: ReadAt> File<R> {
         &self,
         dataset: &Dataset,
         into: &mut [T],
-        test: impl Fn(T) -> bool,
+        test: impl Fn(T) -> bool + Sync,
     ) -> Result<bool> {
         let read = dataset::numbers_into(&mut self.reads(), dataset, into, &test);
         read.map_err(|error| error.of(dataset.path()))
@@ -192,7 +192,7 @@ impl<R: ReadAt> File<R> {
     pub(crate) fn all<T: Number>(
         &self,
         dataset: &Dataset,
-        test: impl Fn(T) -> bool,
+        test: impl Fn(T) -> bool + Sync,
     ) -> Result<bool> {
         let tested = dataset::all(&mut self.reads(), dataset, &test);
         tested.map_err(|error| error.of(dataset.path()))

@@ -6,7 +6,7 @@ use pulp::bytemuck::{Pod, cast_slice_mut};
 
 /// A number that datasets can be read as: `f32`, `f64` or `i64`. Floats take every number of a file,
 /// rounded as `as` rounds; `i64` takes integers that fit.
-pub(crate) trait Number: Copy + Default + Pod {
+pub(crate) trait Number: Copy + Default + Pod + Send + Sync {
     /// Its own type in files.
     const DTYPE: Dtype;
 

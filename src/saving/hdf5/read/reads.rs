@@ -8,7 +8,7 @@ use std::cell::Cell;
 /// The reads of one call, with a budget that ends every loop: links of a hostile file may lead in
 /// circles, or many of them to the same bytes.
 pub(super) struct Reads<'a> {
-    source: &'a dyn ReadAt,
+    source: Bytes<'a>,
     left: u64,
     /// What is left for all calls together: a file may have many structures of its size.
     in_all: Option<&'a Cell<u64>>,
@@ -27,7 +27,7 @@ impl<'a> Reads<'a> {
         // heap's head now and then. Small files get some more for these.
         let left = source.size().saturating_mul(2).saturating_add(1 << 20);
         Self {
-            source,
+            source: Bytes(source),
             left,
             in_all: None,
         }
@@ -72,18 +72,17 @@ impl<'a> Reads<'a> {
 
     /// The bytes from `at` to the end.
     pub(super) fn rest(&self, at: u64) -> u64 {
-        self.source.size().saturating_sub(at)
+        self.source.0.size().saturating_sub(at)
     }
 
     /// An error unless the file has `size` bytes at `at`.
     pub(super) fn check(&self, at: u64, size: u64) -> Result<()> {
-        let end = at.checked_add(size);
-        if end.is_none_or(|end| end > self.source.size()) {
-            let has = self.source.size();
-            let what = format!("expected {size} bytes, got the end: the file has {has} bytes");
-            return Err(Error::at(at, what));
-        }
-        Ok(())
+        self.source.check(at, size)
+    }
+
+    /// The bytes of elements, which the caller counts, and not the budget.
+    pub(super) fn bytes(&self) -> Bytes<'a> {
+        self.source
     }
 
     /// A structure of `size` bytes.
@@ -100,15 +99,31 @@ impl<'a> Reads<'a> {
         }
         self.spend(at, size)?;
         let mut bytes = filled(at, size, 0)?;
-        self.data(at, &mut bytes)?;
+        self.source.read(at, &mut bytes)?;
         Ok(Block { at, bytes })
     }
+}
 
-    /// Reads elements, which the caller counts, and not the budget.
-    pub(super) fn data(&self, at: u64, into: &mut [u8]) -> Result<()> {
+/// The file's bytes, which any thread may read.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes<'a>(&'a dyn ReadAt);
+
+impl Bytes<'_> {
+    fn check(self, at: u64, size: u64) -> Result<()> {
+        let end = at.checked_add(size);
+        let has = self.0.size();
+        if end.is_none_or(|end| end > has) {
+            let what = format!("expected {size} bytes, got the end: the file has {has} bytes");
+            return Err(Error::at(at, what));
+        }
+        Ok(())
+    }
+
+    /// Fills `into` with the bytes from `at` on.
+    pub(super) fn read(self, at: u64, into: &mut [u8]) -> Result<()> {
         let size = into.len();
         self.check(at, size as u64)?;
-        self.source.read_exact_at(at, into).map_err(|error| {
+        self.0.read_exact_at(at, into).map_err(|error| {
             let place = format_args!("byte {at}");
             Error::io(place, format_args!("cannot read {size} bytes"), error)
         })

@@ -2,8 +2,8 @@
 
 use std::{fs, io};
 
-/// Bytes that can be read at any place.
-pub(crate) trait ReadAt {
+/// Bytes that can be read at any place, on several threads at once.
+pub(crate) trait ReadAt: Sync {
     /// How many bytes there are.
     fn size(&self) -> u64;
 

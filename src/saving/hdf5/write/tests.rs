@@ -89,6 +89,35 @@ fn more_numbers_than_a_piece_come_back() -> Result<()> {
 }
 
 #[test]
+fn numbers_that_threads_read_by_parts_come_back_and_all_are_tested() -> Result<()> {
+    let count = 2_500_000;
+    let mut values: Vec<f32> = (0..count).map(|i| i as f32).collect();
+    let read = |values: &[f32]| -> Result<(bool, bool)> {
+        let mut root = Group::root();
+        let bytes_of = |out: &mut dyn Write| {
+            let mut pieces = values.iter();
+            pieces.try_for_each(|value| out.write_all(&value.to_le_bytes()))
+        };
+        root.dataset("x", Dtype::F32, &[count], bytes_of)?;
+        let file = File::open(bytes(root))?;
+        let mut back = vec![0.0; count];
+        let finite = file.read_into(&file.dataset("x")?, &mut back, f32::is_finite)?;
+        let same = back
+            .iter()
+            .map(|x| x.to_bits())
+            .eq(values.iter().map(|x| x.to_bits()));
+        Ok((same, finite))
+    };
+    assert_eq!(read(&values)?, (true, true));
+    for broken in [0, 1 << 20, count - 1] {
+        let whole = std::mem::replace(&mut values[broken], f32::NAN);
+        assert_eq!(read(&values)?, (true, false));
+        values[broken] = whole;
+    }
+    Ok(())
+}
+
+#[test]
 fn opaque_data_are_bfloat16_only_with_kerass_mark() -> Result<()> {
     let mut root = Group::root();
     root.dataset("plain", Dtype::Opaque(2), &[1], |out| {
