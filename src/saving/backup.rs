@@ -1,7 +1,8 @@
 //! Backups of a running `fit`: `.keras` files that hold where it is as well.
 
 use super::{
-    Number, atomic,
+    Number,
+    atomic::{self, Prepared},
     keras::{Archive, Source},
     of_file, saved,
     weights_h5::{Layout, Saved},
@@ -79,21 +80,24 @@ impl Backups {
     /// Writes a backup in place of the latest one, which becomes the previous one where that is kept.
     pub(crate) fn write(&self, model: &Sequential, backup: &Backup) -> Result<()> {
         super::make_folder_of(&self.latest)?;
-        let moved = match &self.previous {
-            // From here until the new one is there, the previous one is what is taken up.
-            Some(previous) if self.latest.exists() => {
-                let renamed = fs::rename(&self.latest, previous);
-                renamed.map_err(|error| of_file(previous, error))?;
-                Some(previous)
-            }
-            _ => None,
-        };
-        let written = model.write(&self.latest, Some(backup));
-        if let (Err(_), Some(previous)) = (&written, moved) {
+        // Until the new one is whole and on the disk, those that are there stay.
+        let new = model.prepare(&self.latest, Some(backup))?;
+        self.put_in_place(new)
+    }
+
+    /// Between the two renames the previous one is what is taken up.
+    fn put_in_place(&self, new: Prepared) -> Result<()> {
+        let previous = self.previous.as_ref().filter(|_| self.latest.exists());
+        if let Some(previous) = previous {
+            let moved = fs::rename(&self.latest, previous);
+            moved.map_err(|error| of_file(previous, error))?;
+        }
+        let placed = new.put_in_place();
+        if let (Err(_), Some(previous), false) = (&placed, previous, self.latest.exists()) {
             // The first error says what is wrong.
             let _ = fs::rename(previous, &self.latest);
         }
-        written
+        placed
     }
 
     /// Gives a model the state of the latest backup, if there is one; of the previous one where the
@@ -114,7 +118,10 @@ impl Backups {
         if self.latest.exists() {
             warn(&format!("{error}; going on from {}", previous.display()));
         }
-        restore(previous, model, expected).map(Some)
+        let restored = restore(previous, model, expected)?;
+        // It must not take the place of the previous one with the next backup; none that can be read may.
+        let _ = fs::remove_file(&self.latest);
+        Ok(Some(restored))
     }
 
     /// Removes all, and the folder if it is empty then.
@@ -242,4 +249,33 @@ fn trainable(config: &Value) -> impl Iterator<Item = (&str, bool)> {
         let config = &layer["config"];
         Some((config["name"].as_str()?, config["trainable"].as_bool()?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn where_the_new_backup_cannot_be_renamed_the_old_one_is_the_latest_again() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
+        let backups = Backups::new(folder, true);
+        fs::write(&backups.latest, "old").unwrap();
+        let new = atomic::prepare(&backups.latest, |file| {
+            file.write_all(b"new").unwrap();
+            Ok(())
+        });
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path != backups.latest {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let error = backups.put_in_place(new.unwrap()).unwrap_err().to_string();
+        let start = format!("{}: ", backups.latest.display());
+        assert!(error.starts_with(&start), "{error}");
+        assert_eq!(fs::read_to_string(&backups.latest).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    }
 }

@@ -1,7 +1,9 @@
 //! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{
-    Backup, CustomObjects, atomic, backup, check_model_file, compiled,
+    Backup, CustomObjects,
+    atomic::{self, Prepared},
+    backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     legacy_h5,
     limits::{self, LONGEST_TEXT, MOST_STEPS, most_bytes},
@@ -57,7 +59,8 @@ impl Sequential {
     /// optimizer keeps, and how far it has been trained. Keras 3 loads it with
     /// `keras.models.load_model`.
     ///
-    /// The file is replaced whole or, where something goes wrong, stays as it was. A loss or a metric
+    /// The file is replaced whole or, where something goes wrong, stays as it was; where `path` is a
+    /// link, it stays, and the file that it names is replaced. A loss or a metric
     /// of your own without a `config`, such as a closure, cannot be written: the model is then saved
     /// as one that is not compiled.
     ///
@@ -89,11 +92,11 @@ impl Sequential {
         let path = path.as_ref();
         self.built("save")?;
         check_model_file("path", path)?;
-        self.write(path, None)
+        self.prepare(path, None)?.put_in_place()
     }
 
-    /// Writes the file, with where a `fit` is in a backup.
-    pub(super) fn write(&self, path: &Path, backup: Option<&Backup>) -> Result<()> {
+    /// Writes the file, with where a `fit` is in a backup, but does not yet put it in its place.
+    pub(super) fn prepare(&self, path: &Path, backup: Option<&Backup>) -> Result<Prepared> {
         let chain = self.built("save")?;
         let position = backup.map(|backup| serde_json::to_value(&backup.position));
         let position = position.transpose();
@@ -123,7 +126,7 @@ impl Sequential {
             add_tensors(&mut weights, &backup::group_of(index), &state.tensors)
                 .map_err(|error| unwritten(path, error))?;
         }
-        atomic::write(path, |file| {
+        atomic::prepare(path, |file| {
             let mut zip = ZipWriter::new(UntilError {
                 file,
                 failed: false,
