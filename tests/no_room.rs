@@ -129,7 +129,7 @@ fn may(line: &str) -> bool {
 
 fn assert_says(error: &str, when: &str, folder: &Path, problem: &str) {
     let file = folder.join("backup/latest.keras");
-    let start = format!("the backup {when} was not written: {}: ", file.display());
+    let start = format!("the backup {when} failed: {}: ", file.display());
     assert!(
         error.starts_with(&start) && error.contains(problem),
         "{error}"

@@ -230,21 +230,16 @@ fn open_folder(_folder: &Path) -> io::Result<Option<File>> {
 
 /// What it means for a file that has its name already how its folder was brought to the disk.
 fn in_place(synced: io::Result<()>) -> io::Result<()> {
-    match synced {
+    let Err(error) = synced else {
+        return Ok(());
+    };
+    match error.kind() {
         // A file system that does not do this for folders.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(io::Error::new(
-            error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::Unsupported => Ok(()),
+        kind => Err(io::Error::new(
+            kind,
             format!("the new file is in place, but a power cut may undo that: {error}"),
         )),
-        Ok(()) => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Number,
     atomic::{self, Prepared},
+    hdf5::quoted,
     keras::{Archive, Source},
     of_file, saved,
     weights_h5::{Layout, Saved},
@@ -52,7 +53,12 @@ pub(crate) struct Backup {
 /// What a backup has to fit besides the model.
 pub(crate) struct Expected {
     pub(crate) callbacks: usize,
+    /// The first epoch.
+    pub(crate) epoch: usize,
     pub(crate) steps: Option<usize>,
+    pub(crate) steps_per_epoch: Option<usize>,
+    /// The batches of a pass over the data, where these are at hand.
+    pub(crate) batches: Option<usize>,
 }
 
 /// The files of a folder.
@@ -63,7 +69,7 @@ pub(crate) struct Backups {
     previous: Option<PathBuf>,
 }
 
-const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
+pub(crate) const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
 
 impl Backups {
     pub(crate) fn new(folder: &Path, double: bool) -> Self {
@@ -73,8 +79,15 @@ impl Backups {
         }
     }
 
-    pub(crate) fn latest(&self) -> &Path {
-        &self.latest
+    pub(crate) fn folder(&self) -> &Path {
+        atomic::folder_of(&self.latest)
+    }
+
+    /// The backup that would be taken up, if there is one.
+    pub(crate) fn newest(&self) -> Option<&Path> {
+        let files = [Some(&self.latest), self.previous.as_ref()];
+        let there = files.into_iter().flatten().find(|path| path.exists());
+        there.map(PathBuf::as_path)
     }
 
     /// Writes a backup in place of the latest one, which becomes the previous one where that is kept.
@@ -135,7 +148,7 @@ impl Backups {
                 _ => {}
             }
         }
-        let _ = fs::remove_dir(atomic::folder_of(&self.latest)); // others may be in it
+        let _ = fs::remove_dir(self.folder()); // others may be in it
         Ok(())
     }
 }
@@ -152,6 +165,8 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
     let position: Position = serde_json::from_value(position)
         .map_err(|error| saved(path, format!("metadata.json: {error}"), ADVICE))?;
     check(path, &position, expected)?;
+    check_counts(&position, progress.steps, expected)
+        .map_err(|problem| saved(path, format!("metadata.json: {problem}"), ADVICE))?;
     let config = archive.json("config.json")?.unwrap_or_default();
     if without_what_changes(config.clone()) != without_what_changes(model.object()?) {
         let problem = "the backup of a model with other layers, or compiled otherwise";
@@ -176,6 +191,17 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
     model.trained.steps = progress.steps;
     model.trained.passes = progress.passes;
     model.trained.stop = position.stop;
+    if position.batch.is_some() {
+        model.reset_metrics()?;
+        let counted = model.trained.counters.restore(&position.counters);
+        counted.map_err(|problem| {
+            saved(
+                path,
+                format!("metadata.json: `counters`: {problem}"),
+                ADVICE,
+            )
+        })?;
+    }
     let values = position.callbacks.iter().cloned().map(State::from_json);
     let states = values.zip(tensors);
     let states = states.map(|(state, tensors)| state.tensors(tensors));
@@ -201,6 +227,61 @@ fn check(path: &Path, position: &Position, expected: &Expected) -> Result<()> {
         return other("batches in an epoch", here, there);
     }
     Ok(())
+}
+
+/// What is wrong with the counts of a position: no `fit` comes to such. `trained` is the model's steps.
+fn check_counts(
+    position: &Position,
+    trained: u64,
+    expected: &Expected,
+) -> std::result::Result<(), String> {
+    let at_most = |name: &str, got: Option<usize>, most: Option<usize>, what: &str| match most {
+        Some(most) if got.is_some_and(|got| got > most) => {
+            let got = got.unwrap_or_default();
+            Err(format!(
+                "`{name}`: expected at most {most}, {what}, got {got}"
+            ))
+        }
+        _ => Ok(()),
+    };
+    let Position { batch, taken, .. } = *position;
+    let trained = usize::try_from(trained).ok();
+    at_most("taken", taken, expected.batches, "the batches of the data")?;
+    at_most("taken", taken, trained, "the steps of the model")?;
+    let given = taken.or(Some(0));
+    at_most("batch", batch, given, "the batches that were `taken`")?;
+    let steps = expected.steps_per_epoch;
+    at_most("batch", batch, steps, "the steps of an epoch")?;
+    check_epochs(position, expected.epoch)
+}
+
+/// The same of its epochs, of which the `fit` begins with `first`.
+fn check_epochs(position: &Position, first: usize) -> std::result::Result<(), String> {
+    let (epoch, epochs) = (position.epoch, &position.epochs);
+    let follows = |pair: &[usize]| pair[0].checked_add(1) == Some(pair[1]);
+    if let Some(pair) = epochs.windows(2).find(|pair| !follows(pair)) {
+        let (before, after) = (pair[0], pair[1]);
+        return Err(format!(
+            "`epochs`: expected one after the other, got {after} after {before}"
+        ));
+    }
+    let (expected, why) = match epochs.last() {
+        Some(last) => (last.saturating_add(1), "the one after `epochs`"),
+        None => (first, "the first one of this fit"),
+    };
+    if epoch != expected {
+        return Err(format!("`epoch`: expected {expected}, {why}, got {epoch}"));
+    }
+    let count = epochs.len();
+    let longer = position.history.iter().find(|(_, of)| of.len() > count);
+    match longer {
+        Some((name, of)) => Err(format!(
+            "`history`: expected at most {count} numbers of {}, one for each epoch, got {}",
+            quoted(name),
+            of.len()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Weights, what the optimizer keeps, and the tensors of every callback.
