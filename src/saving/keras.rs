@@ -130,6 +130,7 @@ impl Sequential {
             let mut zip = ZipWriter::new(UntilError {
                 file,
                 failed: false,
+                at: 0,
             });
             let of_zip = |error: ZipError| of_file(path, error.into());
             let options =
@@ -214,11 +215,13 @@ impl Sequential {
     }
 }
 
-/// A file that takes everything after an error: `ZipWriter` writes its end when it is dropped, and
-/// where it cannot, it says so on standard error in words of its own.
+/// A file that takes everything after an error, as if it were written: `ZipWriter` writes its end when
+/// it is dropped, and where it cannot, it says so on standard error in words of its own.
 struct UntilError<'a, W> {
     file: &'a mut W,
     failed: bool,
+    /// Where it is in the file.
+    at: u64,
 }
 
 impl<W> UntilError<'_, W> {
@@ -240,7 +243,9 @@ impl<W> UntilError<'_, W> {
 
 impl<W: Write> Write for UntilError<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.unless_failed(bytes.len(), |file| file.write(bytes))
+        let count = self.unless_failed(bytes.len(), |file| file.write(bytes))?;
+        self.at += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -250,7 +255,13 @@ impl<W: Write> Write for UntilError<'_, W> {
 
 impl<W: Seek> Seek for UntilError<'_, W> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.unless_failed(0, |file| file.seek(to))
+        let after = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(_) => self.at,
+        };
+        self.at = self.unless_failed(after, |file| file.seek(to))?;
+        Ok(self.at)
     }
 }
 

@@ -85,8 +85,8 @@ pub fn hash_of(numbers: impl Iterator<Item = f64>) -> u64 {
     numbers.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// Changes an entry of JSON in a `.keras` file.
-pub fn rewrite(path: &Path, name: &str, change: impl FnOnce(&mut Value)) {
+/// The entries of a `.keras` file.
+fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut archive = ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
     let read = |index| {
         let mut entry = archive.by_index(index).unwrap();
@@ -94,7 +94,19 @@ pub fn rewrite(path: &Path, name: &str, change: impl FnOnce(&mut Value)) {
         entry.read_to_end(&mut bytes).unwrap();
         (entry.name().unwrap().into_owned(), bytes)
     };
-    let mut entries: Vec<(String, Vec<u8>)> = (0..3).map(read).collect();
+    (0..3).map(read).collect()
+}
+
+/// An entry of JSON in a `.keras` file.
+pub fn entry(path: &Path, name: &str) -> Value {
+    let entries = entries(path);
+    let entry = entries.iter().find(|(entry, _)| entry == name);
+    serde_json::from_slice(&entry.unwrap().1).unwrap()
+}
+
+/// Changes an entry of JSON in a `.keras` file.
+pub fn rewrite(path: &Path, name: &str, change: impl FnOnce(&mut Value)) {
+    let mut entries = entries(path);
     let entry = entries.iter_mut().find(|(entry, _)| entry == name);
     let (_, bytes) = entry.unwrap();
     let mut value = serde_json::from_slice(bytes).unwrap();
