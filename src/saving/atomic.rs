@@ -183,13 +183,21 @@ fn temporary_beside(target: &Path) -> io::Result<(PathBuf, File)> {
 fn options(target: &Path) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     if target.exists() {
         // At no time may anybody read the new contents who may not read the old ones.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        keep_from_others(&mut options);
     }
     options
 }
+
+#[cfg(unix)]
+fn keep_from_others(options: &mut OpenOptions) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+}
+
+/// Elsewhere a folder decides who may read its files.
+#[cfg(not(unix))]
+fn keep_from_others(_options: &mut OpenOptions) {}
 
 /// Removes the temporary files of `target` that processes left behind when they were killed: those that
 /// nobody holds a lock of. What cannot be removed does no harm.
