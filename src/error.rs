@@ -254,9 +254,9 @@ pub enum Error {
         advice: &'static str,
     },
 
-    /// A backup of a running `fit` that could not be written.
+    /// A backup of a running `fit` that could not be written, or brought to the disk.
     #[error(
-        "the backup {when} was not written: {error}; fit ends there, and the model keeps the weights that it has: save it elsewhere with model.save(..), or make the folder writable and start again"
+        "the backup {when} failed: {error}; fit ends there, and the model keeps the weights that it has: save it elsewhere with model.save(..), or make the folder writable and start again"
     )]
     Backup {
         /// How far the training was.
@@ -267,14 +267,14 @@ pub enum Error {
 
     /// A training that was ended by
     /// [`BackupAndRestore::interrupted_by`](crate::callbacks::BackupAndRestore::interrupted_by).
-    #[error(
-        "training was interrupted {when}: start the program again to go on from {}", backup.display()
-    )]
+    #[error("training was interrupted {when}: {advice}")]
     Interrupted {
         /// How far the training was.
         when: String,
-        /// The backup to go on from.
-        backup: PathBuf,
+        /// The backup to go on from, if there is one.
+        backup: Option<PathBuf>,
+        /// What to do.
+        advice: String,
     },
 
     /// A device that is not there.

@@ -10,6 +10,7 @@ use candle_keras::{
     prelude::*,
 };
 use common::{bits, numbers};
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -320,7 +321,10 @@ fn what_a_metric_has_counted_is_taken_up() {
             unbroken.values().unwrap(),
             "{name}"
         );
-        assert!(!metric.counter().restore(&[1.0; 5]), "{name}");
+        let other_counts = [&[1.0; 5][..], &[1.0, 1.0, 1e300], &[1.0, 1.0, 0.5]];
+        for counts in other_counts {
+            assert!(!metric.counter().restore(counts), "{name} {counts:?}");
+        }
     }
 }
 
@@ -393,6 +397,11 @@ fn where_the_latest_backup_is_damaged_the_one_before_it_is_taken_up() {
             error.contains("not a .keras file that can be read"),
             "{error}"
         );
+        // Killed before the next backup: the damaged one is not in the way of the other.
+        let other = fs::read(file("previous.keras")).unwrap();
+        assert!(run(true, Some(0)).is_err());
+        assert!(!file("latest.keras").exists());
+        assert_eq!(fs::read(file("previous.keras")).unwrap(), other);
         assert_eq!(run(true, None).unwrap(), unbroken);
         assert!(!temporary.path().join("backup").exists());
     }
@@ -400,6 +409,200 @@ fn where_the_latest_backup_is_damaged_the_one_before_it_is_taken_up() {
     assert!(run(true, Some(9)).is_err());
     fs::rename(file("latest.keras"), file("previous.keras")).unwrap();
     assert_eq!(run(true, None).unwrap(), unbroken);
+}
+
+/// A fit of three epochs with a backup in `folder` after every batch; its error, if it is killed.
+fn fit_with_backups(folder: &Path, options: Fit<'_>, kill: Option<usize>) -> Result<History> {
+    let (x, y) = data();
+    let backups = BackupAndRestore::new(folder).save_freq(SaveFreq::Batches(1));
+    let options = options.epochs(3).batch_size(6).verbose(0);
+    let options = options.callback(Kill(kill)).callback(backups);
+    network(Adam::new(0.01)).fit(&x, &y, options)
+}
+
+#[test]
+fn a_position_that_no_fit_comes_to_is_an_error_that_names_file_and_number() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let latest = folder.join("latest.keras");
+    // In the second epoch, after the second of its five batches.
+    assert!(fit_with_backups(folder, Fit::new(), Some(7)).is_err());
+    let whole = fs::read(&latest).unwrap();
+    let most = u64::MAX;
+    let before = "the batches that were `taken`";
+    let cases = [
+        (
+            "taken",
+            json!(6),
+            "`taken`: expected at most 5, the batches of the data, got 6".to_string(),
+        ),
+        (
+            "taken",
+            json!(most),
+            format!("`taken`: expected at most 5, the batches of the data, got {most}"),
+        ),
+        (
+            "taken",
+            Value::Null,
+            format!("`batch`: expected at most 0, {before}, got 2"),
+        ),
+        (
+            "batch",
+            json!(3),
+            format!("`batch`: expected at most 2, {before}, got 3"),
+        ),
+        (
+            "batch",
+            json!(most),
+            format!("`batch`: expected at most 2, {before}, got {most}"),
+        ),
+        (
+            "epoch",
+            json!(most),
+            format!("`epoch`: expected 1, the one after `epochs`, got {most}"),
+        ),
+        (
+            "epochs",
+            json!([]),
+            "`epoch`: expected 0, the first one of this fit, got 1".to_string(),
+        ),
+        (
+            "epochs",
+            json!([most, 0]),
+            format!("`epochs`: expected one after the other, got 0 after {most}"),
+        ),
+        (
+            "history/0/1",
+            json!([1, 2]),
+            "`history`: expected at most 1 numbers of `accuracy`, one for each epoch, got 2"
+                .to_string(),
+        ),
+        (
+            "counters",
+            json!([]),
+            "`counters`: expected 4, of the loss and of each metric, got 0".to_string(),
+        ),
+        (
+            "counters/0",
+            Value::Null,
+            "`counters`: expected numbers that the loss has counted, got 0 that it has not"
+                .to_string(),
+        ),
+        (
+            "counters/0/2",
+            json!(1e300),
+            "`counters`: expected numbers that the loss has counted, got 3 that it has not"
+                .to_string(),
+        ),
+        (
+            "counters/3",
+            json!([1, 2, 3]),
+            "`counters`: expected numbers that the metric `auc` has counted, got 3 that it has not"
+                .to_string(),
+        ),
+    ];
+    let advice = "start the program as it was, or remove the backup to begin anew";
+    for (key, value, problem) in cases {
+        fs::write(&latest, &whole).unwrap();
+        common::rewrite(&latest, "metadata.json", |metadata| {
+            let pointer = format!("/candle_keras/fit/{key}");
+            *metadata.pointer_mut(&pointer).unwrap() = value;
+        });
+        let error = text(fit_with_backups(folder, Fit::new(), None));
+        let expected = format!("{}: metadata.json: {problem}: {advice}", latest.display());
+        assert_eq!(error, expected);
+    }
+    // Nothing of this is wrong with a metric that gives no numbers, nor with the file as it was.
+    fs::write(&latest, &whole).unwrap();
+    common::rewrite(&latest, "metadata.json", |metadata| {
+        metadata["candle_keras"]["fit"]["counters"][3] = Value::Null;
+    });
+    let history = fit_with_backups(folder, Fit::new(), None).unwrap();
+    assert_eq!(history.epochs(), [0, 1, 2]);
+}
+
+#[test]
+fn batches_beyond_the_steps_of_an_epoch_or_of_a_source_are_an_error() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("backup");
+    let latest = folder.join("latest.keras");
+    let change = |key: &'static str, value: usize| {
+        common::rewrite(&latest, "metadata.json", |metadata| {
+            metadata["candle_keras"]["fit"][key] = json!(value);
+        });
+    };
+    let steps = || Fit::new().steps_per_epoch(2);
+    assert!(fit_with_backups(&folder, steps(), Some(3)).is_err());
+    change("batch", 3);
+    let error = text(fit_with_backups(&folder, steps(), None));
+    let problem = "`batch`: expected at most 2, the steps of an epoch, got 3";
+    assert!(error.contains(problem), "{error}");
+
+    let (x, y) = data();
+    let fit = |batches: usize, kill| {
+        fs::create_dir_all(&folder).unwrap();
+        let source = candle_keras::batches(|| (0..batches).map(|_| Ok(Batch::new(&x, &y))));
+        let backups = BackupAndRestore::new(&folder).save_freq(SaveFreq::Batches(1));
+        let options = Fit::new().epochs(2).verbose(0).callback(Kill(kill));
+        network(Adam::new(0.01)).fit_batches(source, options.callback(backups))
+    };
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(fit(4, Some(3)).is_err());
+    let advice = "start the program as it was, or remove the backup to begin anew";
+    assert_eq!(
+        text(fit(2, None)),
+        format!(
+            "backup `{}`: `source`: expected at least 3, which it gave before the backup, got 2: {advice}",
+            folder.display()
+        )
+    );
+    // Where nobody knows how many there are, it is no more than the model was trained on.
+    change("taken", usize::MAX);
+    let error = text(fit(usize::MAX, None));
+    let problem = format!(
+        "`taken`: expected at most 3, the steps of the model, got {}",
+        usize::MAX
+    );
+    assert!(error.contains(&problem), "{error}");
+}
+
+#[test]
+fn both_backups_stay_where_the_next_one_cannot_be_written() {
+    /// Its state is too large for a file from the fourth epoch on.
+    struct Grows(usize);
+    impl Callback for Grows {
+        fn on_epoch_begin(&mut self, epoch: usize, _model: &mut Sequential) -> Result<()> {
+            self.0 = epoch;
+            Ok(())
+        }
+        fn state(&self) -> Result<State> {
+            State::of("x".repeat(if self.0 < 3 { 1 } else { 17 << 20 }))
+        }
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let kept = std::cell::RefCell::new(Vec::new());
+    let files = || ["latest.keras", "previous.keras"].map(|name| temporary.path().join(name));
+    let keep = LambdaCallback::new().on_epoch_begin(|epoch, _| {
+        if epoch == 3 {
+            kept.replace(files().map(|file| fs::read(file).unwrap()).into());
+        }
+        Ok(())
+    });
+    let backups = BackupAndRestore::new(temporary.path()).double_checkpoint(true);
+    let options = Fit::new().epochs(5).verbose(0).callback(Grows(0));
+    let options = options.callback(keep).callback(backups);
+    let error = text(network(Adam::new(0.01)).fit(&x, &y, options));
+    assert!(
+        error.starts_with("the backup after epoch 4 failed: ")
+            && error.contains("at most 16777216 bytes"),
+        "{error}"
+    );
+    let kept = kept.into_inner();
+    assert_ne!(kept[0], kept[1]);
+    for (file, bytes) in files().iter().zip(kept) {
+        assert!(fs::read(file).unwrap() == bytes, "{}", file.display());
+    }
 }
 
 #[test]
@@ -535,6 +738,53 @@ fn an_interrupted_training_is_backed_up_after_the_running_batch() {
 }
 
 #[test]
+fn an_interrupted_training_whose_weights_are_not_finite_says_which_backup_there_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (x, y) = data();
+    let run = |folder: &Path, from_the_start: bool| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut model = network(Adam::new(0.01));
+        let spoil = |model: &mut Sequential| -> Result<()> {
+            let bias = model
+                .weights()
+                .last()
+                .map(|weight| weight.variable().clone());
+            let bias = bias.unwrap();
+            bias.set(&(bias.as_tensor() * f64::NAN)?)?;
+            flag.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        if from_the_start {
+            spoil(&mut model).unwrap();
+        }
+        let spoil = LambdaCallback::new().on_train_batch_end(|_, model| spoil(model));
+        let backups = BackupAndRestore::new(folder).interrupted_by(Arc::clone(&flag));
+        let options = Fit::new().verbose(0).callback(spoil);
+        model.fit(&x, &y, options.callback(backups)).unwrap_err()
+    };
+    let folder = temporary.path().join("backup");
+    let latest = folder.join("latest.keras");
+    let error = run(&folder, false);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "training was interrupted in epoch 1, after batch 1: a weight is not finite, so that the last backup is an earlier one: start the program again to go on from {}",
+            latest.display()
+        )
+    );
+    assert!(matches!(error, Error::Interrupted { backup: Some(path), .. } if path == latest));
+    Sequential::load(&latest, &Device::Cpu).unwrap();
+    let folder = temporary.path().join("other");
+    let error = run(&folder, true);
+    assert_eq!(
+        error.to_string(),
+        "training was interrupted before the first epoch: a weight is not finite, so that there is no backup: begin with other weights"
+    );
+    assert!(matches!(error, Error::Interrupted { backup: None, .. }));
+    assert!(!folder.exists());
+}
+
+#[test]
 fn a_backup_that_cannot_be_written_ends_fit_with_the_model_as_it_is_and_the_last_one_whole() {
     let temporary = tempfile::tempdir().unwrap();
     let path = |name: &str| -> PathBuf { temporary.path().join(name) };
@@ -546,7 +796,7 @@ fn a_backup_that_cannot_be_written_ends_fit_with_the_model_as_it_is_and_the_last
     let backups = BackupAndRestore::new(path("file"));
     let error = text(model.fit(&x, &y, Fit::new().verbose(0).callback(backups)));
     assert!(
-        error.starts_with("the backup before the first epoch was not written: "),
+        error.starts_with("the backup before the first epoch failed: "),
         "{error}"
     );
     assert!(error.contains(path("file").to_str().unwrap()), "{error}");
@@ -572,14 +822,8 @@ fn a_backup_that_cannot_be_written_ends_fit_with_the_model_as_it_is_and_the_last
         let mut model = network(Adam::new(0.01));
         let options = Fit::new().epochs(5).verbose(0).callback(block);
         let fitted = model.fit(&x, &y, options.callback(backups));
-        if double {
-            // The folder was moved aside as if it were the latest backup.
-            fitted.unwrap_err();
-            fs::remove_dir_all(path("backup")).unwrap();
-            continue;
-        }
         assert!(matches!(&fitted, Err(Error::Backup { .. })));
-        assert!(text(fitted).starts_with("the backup after epoch 3 was not written: "));
+        assert!(text(fitted).starts_with("the backup after epoch 3 failed: "));
         // All three epochs are in the model; it can be saved elsewhere.
         model.save(path("elsewhere.keras")).unwrap();
         let elsewhere = Sequential::load(path("elsewhere.keras"), &Device::Cpu).unwrap();
@@ -590,7 +834,7 @@ fn a_backup_that_cannot_be_written_ends_fit_with_the_model_as_it_is_and_the_last
         assert_eq!(bits(&elsewhere), bits(&unbroken));
         // Nothing is left of the attempt.
         let names: Vec<_> = fs::read_dir(&folder).unwrap().collect();
-        assert_eq!(names.len(), 1);
+        assert_eq!(names.len(), 1 + usize::from(double), "{names:?}");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

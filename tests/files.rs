@@ -364,32 +364,6 @@ fn names_and_files_that_do_not_fit_are_errors_that_say_what_to_do() {
     assert!(!Path::new("model.h5").exists());
 }
 
-/// The file's configuration, changed.
-fn rewritten(path: &Path, change: impl Fn(&mut Value)) {
-    use std::io::{Read, Write};
-    let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
-    let mut entries = Vec::new();
-    for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        entries.push((entry.name().unwrap().into_owned(), bytes));
-    }
-    let mut zip = zip::ZipWriter::new(fs::File::create(path).unwrap());
-    let options =
-        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, mut bytes) in entries {
-        if name == "config.json" {
-            let mut config = serde_json::from_slice(&bytes).unwrap();
-            change(&mut config);
-            bytes = serde_json::to_vec(&config).unwrap();
-        }
-        zip.start_file(name, options).unwrap();
-        zip.write_all(&bytes).unwrap();
-    }
-    zip.finish().unwrap();
-}
-
 #[test]
 fn layers_and_weights_are_loaded_where_what_compile_was_given_is_not_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -400,7 +374,7 @@ fn layers_and_weights_are_loaded_where_what_compile_was_given_is_not_known() {
     model.save(&path).unwrap();
     // A function of Python's, as Keras writes it.
     let function = json!({"module": "builtins", "class_name": "function", "config": "my_loss"});
-    rewritten(&path, |config| {
+    common::rewrite(&path, "config.json", |config| {
         config["compile_config"]["loss"] = function.clone()
     });
     let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
@@ -414,7 +388,7 @@ fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.keras");
     network().save(&path).unwrap();
-    rewritten(&path, |config| {
+    common::rewrite(&path, "config.json", |config| {
         config["config"]["layers"][1]["config"]["dtype"] = json!("float64");
     });
     let error = text(Sequential::load(&path, &Device::Cpu));

@@ -677,7 +677,7 @@ fn backups(goes_on: &mut dyn FnMut(&Outcomes) -> ControlFlow<()>, first: u64) ->
         }
         fs::create_dir_all(folder.path()).unwrap();
         fs::write(&latest, zipped(&entries, CompressionMethod::Stored)).unwrap();
-        outcomes.run(("backup", seed), Some(&latest), || {
+        outcomes.run(("backup", seed), Some(folder.path()), || {
             let mut began = false;
             let trained = train(folder.path(), false, &mut began);
             // Weights that were changed may be none to train.

@@ -109,8 +109,8 @@ impl BackupAndRestore {
         self
     }
 
-    /// A flag that ends training, once it is set, after the running batch: a backup is written, and
-    /// `fit` gives [`Error::Interrupted`]. `examples/resume.rs` sets it on Ctrl-C.
+    /// A flag that ends training, once it is set, after the running batch: a backup is written, unless a
+    /// weight is not finite, and `fit` gives [`Error::Interrupted`]. `examples/resume.rs` sets it on Ctrl-C.
     pub fn interrupted_by(mut self, flag: Arc<AtomicBool>) -> Self {
         self.interrupted = Some(flag);
         self

@@ -301,11 +301,20 @@ pub trait Counter: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Goes on from what [`state`](Self::state) gave; whether these are numbers of such a counter.
+    /// Goes on from what [`state`](Self::state) gave; whether these are numbers of such a counter. Where
+    /// they are not, the backup cannot be taken up.
     fn restore(&mut self, state: &[f64]) -> bool {
         let _ = state;
         false
     }
+}
+
+/// The count that a number of a state is; none where it is no such.
+pub(crate) fn whole(number: f64) -> Option<usize> {
+    /// Beyond it an f64 does not count.
+    const MOST: f64 = (1u64 << 53) as f64;
+    let counts = (0.0..=MOST).contains(&number) && number.fract() == 0.0;
+    counts.then_some(number as usize)
 }
 
 /// An error unless a number is from 0 to 1.

@@ -211,6 +211,9 @@ impl Tally for Scores {
         let Some((count, sums)) = sums.split_first() else {
             return false;
         };
+        let Some(targets) = super::whole(*count) else {
+            return false;
+        };
         let (outputs, rest) = sums.as_chunks();
         let outputs = outputs.iter().map(|sums| {
             let [
@@ -229,7 +232,7 @@ impl Tally for Scores {
                 squared_errors,
             }
         });
-        self.targets = *count as usize;
+        self.targets = targets;
         self.outputs = outputs.collect();
         rest.is_empty()
     }

@@ -146,10 +146,13 @@ impl RunningMean {
         let [total, count, batches] = *state else {
             return false;
         };
+        let Some(batches) = super::whole(batches) else {
+            return false;
+        };
         *self = Self {
             total,
             count,
-            batches: batches as usize,
+            batches,
             ..Self::default()
         };
         true

@@ -1,7 +1,9 @@
 //! Backups of a running `fit`: `.keras` files that hold where it is as well.
 
 use super::{
-    Number, atomic,
+    Number,
+    atomic::{self, Prepared},
+    hdf5::quoted,
     keras::{Archive, Source},
     of_file, saved,
     weights_h5::{Layout, Saved},
@@ -51,7 +53,12 @@ pub(crate) struct Backup {
 /// What a backup has to fit besides the model.
 pub(crate) struct Expected {
     pub(crate) callbacks: usize,
+    /// The first epoch.
+    pub(crate) epoch: usize,
     pub(crate) steps: Option<usize>,
+    pub(crate) steps_per_epoch: Option<usize>,
+    /// The batches of a pass over the data, where these are at hand.
+    pub(crate) batches: Option<usize>,
 }
 
 /// The files of a folder.
@@ -62,7 +69,7 @@ pub(crate) struct Backups {
     previous: Option<PathBuf>,
 }
 
-const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
+pub(crate) const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
 
 impl Backups {
     pub(crate) fn new(folder: &Path, double: bool) -> Self {
@@ -72,28 +79,38 @@ impl Backups {
         }
     }
 
-    pub(crate) fn latest(&self) -> &Path {
-        &self.latest
+    pub(crate) fn folder(&self) -> &Path {
+        atomic::folder_of(&self.latest)
+    }
+
+    /// The backup that would be taken up, if there is one.
+    pub(crate) fn newest(&self) -> Option<&Path> {
+        let files = [Some(&self.latest), self.previous.as_ref()];
+        let there = files.into_iter().flatten().find(|path| path.exists());
+        there.map(PathBuf::as_path)
     }
 
     /// Writes a backup in place of the latest one, which becomes the previous one where that is kept.
     pub(crate) fn write(&self, model: &Sequential, backup: &Backup) -> Result<()> {
         super::make_folder_of(&self.latest)?;
-        let moved = match &self.previous {
-            // From here until the new one is there, the previous one is what is taken up.
-            Some(previous) if self.latest.exists() => {
-                let renamed = fs::rename(&self.latest, previous);
-                renamed.map_err(|error| of_file(previous, error))?;
-                Some(previous)
-            }
-            _ => None,
-        };
-        let written = model.write(&self.latest, Some(backup));
-        if let (Err(_), Some(previous)) = (&written, moved) {
+        // Until the new one is whole and on the disk, those that are there stay.
+        let new = model.prepare(&self.latest, Some(backup))?;
+        self.put_in_place(new)
+    }
+
+    /// Between the two renames the previous one is what is taken up.
+    fn put_in_place(&self, new: Prepared) -> Result<()> {
+        let previous = self.previous.as_ref().filter(|_| self.latest.exists());
+        if let Some(previous) = previous {
+            let moved = fs::rename(&self.latest, previous);
+            moved.map_err(|error| of_file(previous, error))?;
+        }
+        let placed = new.put_in_place();
+        if let (Err(_), Some(previous), false) = (&placed, previous, self.latest.exists()) {
             // The first error says what is wrong.
             let _ = fs::rename(previous, &self.latest);
         }
-        written
+        placed
     }
 
     /// Gives a model the state of the latest backup, if there is one; of the previous one where the
@@ -114,7 +131,10 @@ impl Backups {
         if self.latest.exists() {
             warn(&format!("{error}; going on from {}", previous.display()));
         }
-        restore(previous, model, expected).map(Some)
+        let restored = restore(previous, model, expected)?;
+        // It must not take the place of the previous one with the next backup; none that can be read may.
+        let _ = fs::remove_file(&self.latest);
+        Ok(Some(restored))
     }
 
     /// Removes all, and the folder if it is empty then.
@@ -128,7 +148,7 @@ impl Backups {
                 _ => {}
             }
         }
-        let _ = fs::remove_dir(atomic::folder_of(&self.latest)); // others may be in it
+        let _ = fs::remove_dir(self.folder()); // others may be in it
         Ok(())
     }
 }
@@ -145,6 +165,8 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
     let position: Position = serde_json::from_value(position)
         .map_err(|error| saved(path, format!("metadata.json: {error}"), ADVICE))?;
     check(path, &position, expected)?;
+    check_counts(&position, progress.steps, expected)
+        .map_err(|problem| saved(path, format!("metadata.json: {problem}"), ADVICE))?;
     let config = archive.json("config.json")?.unwrap_or_default();
     if without_what_changes(config.clone()) != without_what_changes(model.object()?) {
         let problem = "the backup of a model with other layers, or compiled otherwise";
@@ -169,6 +191,17 @@ fn restore(path: &Path, model: &mut Sequential, expected: &Expected) -> Result<B
     model.trained.steps = progress.steps;
     model.trained.passes = progress.passes;
     model.trained.stop = position.stop;
+    if position.batch.is_some() {
+        model.reset_metrics()?;
+        let counted = model.trained.counters.restore(&position.counters);
+        counted.map_err(|problem| {
+            saved(
+                path,
+                format!("metadata.json: `counters`: {problem}"),
+                ADVICE,
+            )
+        })?;
+    }
     let values = position.callbacks.iter().cloned().map(State::from_json);
     let states = values.zip(tensors);
     let states = states.map(|(state, tensors)| state.tensors(tensors));
@@ -194,6 +227,61 @@ fn check(path: &Path, position: &Position, expected: &Expected) -> Result<()> {
         return other("batches in an epoch", here, there);
     }
     Ok(())
+}
+
+/// What is wrong with the counts of a position: no `fit` comes to such. `trained` is the model's steps.
+fn check_counts(
+    position: &Position,
+    trained: u64,
+    expected: &Expected,
+) -> std::result::Result<(), String> {
+    let at_most = |name: &str, got: Option<usize>, most: Option<usize>, what: &str| match most {
+        Some(most) if got.is_some_and(|got| got > most) => {
+            let got = got.unwrap_or_default();
+            Err(format!(
+                "`{name}`: expected at most {most}, {what}, got {got}"
+            ))
+        }
+        _ => Ok(()),
+    };
+    let Position { batch, taken, .. } = *position;
+    let trained = usize::try_from(trained).ok();
+    at_most("taken", taken, expected.batches, "the batches of the data")?;
+    at_most("taken", taken, trained, "the steps of the model")?;
+    let given = taken.or(Some(0));
+    at_most("batch", batch, given, "the batches that were `taken`")?;
+    let steps = expected.steps_per_epoch;
+    at_most("batch", batch, steps, "the steps of an epoch")?;
+    check_epochs(position, expected.epoch)
+}
+
+/// The same of its epochs, of which the `fit` begins with `first`.
+fn check_epochs(position: &Position, first: usize) -> std::result::Result<(), String> {
+    let (epoch, epochs) = (position.epoch, &position.epochs);
+    let follows = |pair: &[usize]| pair[0].checked_add(1) == Some(pair[1]);
+    if let Some(pair) = epochs.windows(2).find(|pair| !follows(pair)) {
+        let (before, after) = (pair[0], pair[1]);
+        return Err(format!(
+            "`epochs`: expected one after the other, got {after} after {before}"
+        ));
+    }
+    let (expected, why) = match epochs.last() {
+        Some(last) => (last.saturating_add(1), "the one after `epochs`"),
+        None => (first, "the first one of this fit"),
+    };
+    if epoch != expected {
+        return Err(format!("`epoch`: expected {expected}, {why}, got {epoch}"));
+    }
+    let count = epochs.len();
+    let longer = position.history.iter().find(|(_, of)| of.len() > count);
+    match longer {
+        Some((name, of)) => Err(format!(
+            "`history`: expected at most {count} numbers of {}, one for each epoch, got {}",
+            quoted(name),
+            of.len()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Weights, what the optimizer keeps, and the tensors of every callback.
@@ -242,4 +330,33 @@ fn trainable(config: &Value) -> impl Iterator<Item = (&str, bool)> {
         let config = &layer["config"];
         Some((config["name"].as_str()?, config["trainable"].as_bool()?))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn where_the_new_backup_cannot_be_renamed_the_old_one_is_the_latest_again() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path();
+        let backups = Backups::new(folder, true);
+        fs::write(&backups.latest, "old").unwrap();
+        let new = atomic::prepare(&backups.latest, |file| {
+            file.write_all(b"new").unwrap();
+            Ok(())
+        });
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path != backups.latest {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let error = backups.put_in_place(new.unwrap()).unwrap_err().to_string();
+        let start = format!("{}: ", backups.latest.display());
+        assert!(error.starts_with(&start), "{error}");
+        assert_eq!(fs::read_to_string(&backups.latest).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    }
 }

@@ -12,8 +12,8 @@ const AT_ONCE: usize = 64 << 20;
 
 /// A file whose first part goes to the disk on a second thread while the next one is written.
 #[derive(Debug)]
-pub(super) struct EarlySync {
-    file: File,
+pub(super) struct EarlySync<'a> {
+    file: &'a File,
     /// After how many bytes the disk begins.
     at_once: usize,
     /// The bytes that nobody has yet asked to be on the disk.
@@ -29,8 +29,8 @@ struct Worker {
     thread: JoinHandle<io::Result<()>>,
 }
 
-impl EarlySync {
-    pub(super) fn new(file: File) -> Self {
+impl<'a> EarlySync<'a> {
+    pub(super) fn new(file: &'a File) -> Self {
         Self {
             file,
             at_once: AT_ONCE,
@@ -39,20 +39,18 @@ impl EarlySync {
         }
     }
 
-    /// Waits until all that was written is on the disk, and gives back the file.
-    pub(super) fn finish(mut self) -> io::Result<File> {
-        if let Some(Worker { orders, thread }) = self.worker.take() {
-            drop(orders);
-            thread
-                .join()
-                .map_err(|_| io::Error::other("a thread failed"))??;
-        }
-        self.file.sync_all()?;
-        Ok(self.file)
+    /// Waits for the second thread. What was written last is left for the file's own `sync_all`.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        let Some(Worker { orders, thread }) = self.worker.take() else {
+            return Ok(());
+        };
+        drop(orders);
+        let synced = thread.join();
+        synced.unwrap_or_else(|_| Err(io::Error::other("a thread failed")))
     }
 
-    /// Has the worker bring to the disk what is there; where it is still at it, or there can be no
-    /// thread, [`finish`](Self::finish) does.
+    /// Has the second thread bring to the disk what is there. Where it is still at it, or there can be
+    /// no thread, more is left for the end.
     fn order(&mut self) -> io::Result<()> {
         if self.worker.is_none() {
             let file = self.file.try_clone()?;
@@ -68,7 +66,7 @@ impl EarlySync {
     }
 }
 
-impl Write for EarlySync {
+impl Write for EarlySync<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.written += count;
@@ -84,7 +82,7 @@ impl Write for EarlySync {
     }
 }
 
-impl Seek for EarlySync {
+impl Seek for EarlySync<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
@@ -100,7 +98,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let bytes: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
-        let mut file = EarlySync::new(File::create(&path).unwrap());
+        let file = File::create(&path).unwrap();
+        let mut file = EarlySync::new(&file);
         file.at_once = 1000;
         for piece in bytes.chunks(999) {
             file.write_all(piece).unwrap();
@@ -118,7 +117,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn what_keeps_a_file_from_the_disk_is_an_error_at_the_end() {
         // It takes all that is written, and has nothing to bring it to.
-        let mut file = EarlySync::new(File::options().write(true).open("/dev/null").unwrap());
+        let file = File::options().write(true).open("/dev/null").unwrap();
+        let mut file = EarlySync::new(&file);
         file.at_once = 1;
         file.write_all(b"lost").unwrap();
         assert!(file.finish().is_err());

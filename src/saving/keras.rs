@@ -1,7 +1,9 @@
 //! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{
-    Backup, CustomObjects, atomic, backup, check_model_file, compiled,
+    Backup, CustomObjects,
+    atomic::{self, Prepared},
+    backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     legacy_h5,
     limits::{self, LONGEST_TEXT, MOST_STEPS, most_bytes},
@@ -60,7 +62,8 @@ impl Sequential {
     /// optimizer keeps, and how far it has been trained. Keras 3 loads it with
     /// `keras.models.load_model`.
     ///
-    /// The file is replaced whole or, where something goes wrong, stays as it was. A loss or a metric
+    /// The file is replaced whole or, where something goes wrong, stays as it was; where `path` is a
+    /// link, it stays, and the file that it names is replaced. A loss or a metric
     /// of your own without a `config`, such as a closure, cannot be written: the model is then saved
     /// as one that is not compiled.
     ///
@@ -92,11 +95,11 @@ impl Sequential {
         let path = path.as_ref();
         self.built("save")?;
         check_model_file("path", path)?;
-        self.write(path, None)
+        self.prepare(path, None)?.put_in_place()
     }
 
-    /// Writes the file, with where a `fit` is in a backup.
-    pub(super) fn write(&self, path: &Path, backup: Option<&Backup>) -> Result<()> {
+    /// Writes the file, with where a `fit` is in a backup, but does not yet put it in its place.
+    pub(super) fn prepare(&self, path: &Path, backup: Option<&Backup>) -> Result<Prepared> {
         let chain = self.built("save")?;
         let position = backup.map(|backup| serde_json::to_value(&backup.position));
         let position = position.transpose();
@@ -130,10 +133,11 @@ impl Sequential {
             add_tensors(&mut weights, &backup::group_of(index), &state.tensors)
                 .map_err(|error| unwritten(path, error))?;
         }
-        atomic::write(path, |file| {
+        atomic::prepare(path, |file| {
             let mut zip = ZipWriter::new(UntilError {
                 file,
                 failed: false,
+                at: 0,
             });
             let of_zip = |error: ZipError| of_file(path, error.into());
             let options =
@@ -222,11 +226,13 @@ impl Sequential {
     }
 }
 
-/// A file that takes everything after an error: `ZipWriter` writes its end when it is dropped, and
-/// where it cannot, it says so on standard error in words of its own.
+/// A file that takes everything after an error, as if it were written: `ZipWriter` writes its end when
+/// it is dropped, and where it cannot, it says so on standard error in words of its own.
 struct UntilError<'a, W> {
     file: &'a mut W,
     failed: bool,
+    /// Where it is in the file.
+    at: u64,
 }
 
 impl<W> UntilError<'_, W> {
@@ -248,7 +254,9 @@ impl<W> UntilError<'_, W> {
 
 impl<W: Write> Write for UntilError<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.unless_failed(bytes.len(), |file| file.write(bytes))
+        let count = self.unless_failed(bytes.len(), |file| file.write(bytes))?;
+        self.at += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -258,7 +266,13 @@ impl<W: Write> Write for UntilError<'_, W> {
 
 impl<W: Seek> Seek for UntilError<'_, W> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.unless_failed(0, |file| file.seek(to))
+        let after = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(_) => self.at,
+        };
+        self.at = self.unless_failed(after, |file| file.seek(to))?;
+        Ok(self.at)
     }
 }
 

@@ -16,7 +16,7 @@ mod safetensors;
 mod weights;
 mod weights_h5;
 
-pub(crate) use backup::{Backup, Backups, Expected, Position};
+pub(crate) use backup::{ADVICE as BACKUP_ADVICE, Backup, Backups, Expected, Position};
 pub use custom_objects::CustomObjects;
 pub(crate) use number::Number;
 

@@ -12,7 +12,8 @@ impl Sequential {
     /// `dense/kernel`, in the order of [`weights`](Self::weights); or as `.weights.h5`, as Keras
     /// writes it, with what the optimizer keeps.
     ///
-    /// The file is replaced whole or, where something goes wrong, stays as it was.
+    /// The file is replaced whole or, where something goes wrong, stays as it was; where `path` is a
+    /// link, it stays, and the file that it names is replaced.
     ///
     /// ```
     /// use candle_keras::prelude::*;

@@ -3,19 +3,24 @@
 use super::{
     History,
     epoch::{Callbacks, Run, each},
+    feed::Feed,
 };
 use crate::{
     Error, Result, Sequential,
     callbacks::BackupAndRestore,
-    saving::{Backup, Expected, Number, Position},
+    saving::{BACKUP_ADVICE, Backup, Expected, Number, Position},
 };
+use std::path::Path;
 
 impl Sequential {
     /// Calls the callbacks' `on_train_begin`, or takes up the training of a backup, if there is one.
     pub(super) fn begin(&mut self, run: &mut Run<'_>, callbacks: Callbacks<'_, '_>) -> Result<()> {
         let expected = Expected {
-            steps: run.plan.steps(),
             callbacks: callbacks.len(),
+            epoch: run.plan.epochs.start,
+            steps: run.plan.steps(),
+            steps_per_epoch: run.plan.steps_per_epoch,
+            batches: run.plan.train.samples().and_then(Feed::count),
         };
         let Some(backups) = backups(callbacks)? else {
             return each(callbacks, |callback| callback.on_train_begin(self));
@@ -27,8 +32,8 @@ impl Sequential {
             // The first one shows at once whether backups can be written.
             return self.back_up(run.plan.epochs.start, None, run, callbacks);
         };
-        let path = files.latest().display().to_string();
-        let of_backup = |error| Error::of_part("backup", &path, error);
+        let folder = files.folder().display().to_string();
+        let of_backup = |error| Error::of_part("backup", &folder, error);
         run.take_up(&position, self).map_err(of_backup)?;
         for (callback, state) in callbacks.iter_mut().zip(states) {
             let resumed = callback.on_train_resume(state, self);
@@ -92,13 +97,10 @@ impl Sequential {
             })?;
         }
         backups.written();
-        if backups.is_interrupted() {
-            return Err(Error::Interrupted {
-                when: when(epoch, batch, run),
-                backup: files.latest().to_path_buf(),
-            });
+        match backups.is_interrupted() {
+            true => Err(interrupted(when(epoch, batch, run), files.newest(), finite)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Where the training is, without its callbacks.
@@ -141,16 +143,15 @@ impl Run<'_> {
         if let Some(taken) = position.taken {
             let pass = model.trained.passes.saturating_sub(1);
             self.plan.train.restart(pass, model)?;
-            self.plan.train.skip(taken)?;
+            let passed = self.plan.train.skip(taken)?;
+            if passed < taken {
+                let expected = format!("at least {taken}, which it gave before the backup");
+                return Err(Error::argument("source", expected, passed, BACKUP_ADVICE));
+            }
             self.taken = taken.saturating_sub(position.batch.unwrap_or_default());
         }
-        let Some(batch) = position.batch else {
-            return Ok(());
-        };
-        self.begun = Some(batch);
-        self.taken_up = Some(position.epoch);
-        model.reset_metrics()?;
-        model.trained.counters.restore(&position.counters);
+        self.begun = position.batch;
+        self.taken_up = position.batch.map(|_| position.epoch);
         Ok(())
     }
 }
@@ -169,6 +170,26 @@ pub(super) fn backups<'c>(
         return Err(Error::argument("callbacks", expected, "two", advice));
     }
     Ok(first)
+}
+
+/// The end of a training that was interrupted, and what can be gone on from: the backup of this moment,
+/// where the weights are finite, or an earlier one.
+fn interrupted(when: String, backup: Option<&Path>, finite: bool) -> Error {
+    let advice = match backup.map(Path::display) {
+        Some(backup) if finite => format!("start the program again to go on from {backup}"),
+        Some(backup) => format!(
+            "a weight is not finite, so that the last backup is an earlier one: start the program \
+             again to go on from {backup}"
+        ),
+        None => {
+            "a weight is not finite, so that there is no backup: begin with other weights".into()
+        }
+    };
+    Error::Interrupted {
+        when,
+        backup: backup.map(Path::to_path_buf),
+        advice,
+    }
 }
 
 /// A position in words.

@@ -111,15 +111,39 @@ impl Counters {
     }
 
     /// Goes on from what [`state`](Self::state) gave; what gives none counts anew.
-    pub(crate) fn restore(&mut self, states: &[Option<Vec<Number>>]) {
-        let mut states = states.iter().map(|state| {
-            let numbers = state.iter().flatten();
-            numbers.map(|Number(number)| *number).collect::<Vec<f64>>()
-        });
-        self.loss.restore(&states.next().unwrap_or_default());
-        for (metric, state) in self.metrics.iter_mut().zip(states) {
-            metric.counter.restore(&state);
+    ///
+    /// # Errors
+    /// What is wrong with the numbers, where they are none that the loss or a metric has counted.
+    pub(crate) fn restore(
+        &mut self,
+        states: &[Option<Vec<Number>>],
+    ) -> std::result::Result<(), String> {
+        let expected = 1 + self.metrics.len();
+        if states.len() != expected {
+            let got = states.len();
+            return Err(format!(
+                "expected {expected}, of the loss and of each metric, got {got}"
+            ));
         }
+        let numbers = |state: &Vec<Number>| -> Vec<f64> {
+            state.iter().map(|Number(number)| *number).collect()
+        };
+        let wrong = |what: &str, state: &[f64]| {
+            let got = state.len();
+            format!("expected numbers that {what} has counted, got {got} that it has not")
+        };
+        let mut states = states.iter().map(|state| state.as_ref().map(numbers));
+        let state = states.next().flatten().unwrap_or_default();
+        if !self.loss.restore(&state) {
+            return Err(wrong("the loss", &state));
+        }
+        for (metric, state) in self.metrics.iter_mut().zip(states) {
+            let state = state.filter(|state| !metric.counter.restore(state));
+            if let Some(state) = state {
+                return Err(wrong(&format!("the metric `{}`", metric.name), &state));
+            }
+        }
+        Ok(())
     }
 
     /// The loss so far; NaN before the first batch, as 0 would be taken for a perfect one. Waits

@@ -148,8 +148,8 @@ pub(crate) trait Feed {
     /// The next batch; `None` at the end of the pass.
     fn next(&mut self, model: &Sequential) -> Result<Option<Ready>>;
 
-    /// Passes over so many batches of the pass.
-    fn skip(&mut self, batches: usize) -> Result<()>;
+    /// Passes over so many batches of the pass; how many there were.
+    fn skip(&mut self, batches: usize) -> Result<usize>;
 
     /// The samples, where all are at hand and can be taken in any order.
     fn samples(&self) -> Option<&Samples> {
@@ -226,9 +226,11 @@ impl Feed for Samples {
         self.pairs.gather_before(rows, next, chain).map(Some)
     }
 
-    fn skip(&mut self, batches: usize) -> Result<()> {
-        self.next = self.next.saturating_add(batches);
-        Ok(())
+    fn skip(&mut self, batches: usize) -> Result<usize> {
+        let left = self.count().unwrap_or_default().saturating_sub(self.next);
+        let passed = batches.min(left);
+        self.next += passed;
+        Ok(passed)
     }
 
     fn samples(&self) -> Option<&Samples> {
@@ -309,14 +311,14 @@ impl<S: BatchSource> Feed for Streamed<S> {
         Ok(Some(ready))
     }
 
-    fn skip(&mut self, batches: usize) -> Result<()> {
-        for _ in 0..batches {
+    fn skip(&mut self, batches: usize) -> Result<usize> {
+        for passed in 0..batches {
             if self.source.next_batch()?.is_none() {
-                break; // it has fewer now
+                return Ok(passed);
             }
             self.taken += 1;
         }
-        Ok(())
+        Ok(batches)
     }
 
     fn not_finite(&self, batch: usize, model: &Sequential) -> Result<Option<&'static str>> {

@@ -9,11 +9,14 @@ use candle_keras::{
     prelude::*,
     seed::Stream,
 };
+use serde_json::Value;
 use std::{
-    io::Write,
+    fs,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::Command,
 };
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 /// Says that a test skips, even where it is a test that passes: those keep eprintln's lines back.
 pub fn skip(why: impl std::fmt::Display) {
@@ -80,6 +83,42 @@ pub fn hash(model: &Sequential) -> u64 {
 pub fn hash_of(numbers: impl Iterator<Item = f64>) -> u64 {
     let step = |hash: u64, x: f64| (hash ^ x.to_bits()).wrapping_mul(0x0100_0000_01b3);
     numbers.fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// The entries of a `.keras` file.
+fn entries(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut archive = ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let read = |index| {
+        let mut entry = archive.by_index(index).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (entry.name().unwrap().into_owned(), bytes)
+    };
+    (0..3).map(read).collect()
+}
+
+/// An entry of JSON in a `.keras` file.
+pub fn entry(path: &Path, name: &str) -> Value {
+    let entries = entries(path);
+    let entry = entries.iter().find(|(entry, _)| entry == name);
+    serde_json::from_slice(&entry.unwrap().1).unwrap()
+}
+
+/// Changes an entry of JSON in a `.keras` file.
+pub fn rewrite(path: &Path, name: &str, change: impl FnOnce(&mut Value)) {
+    let mut entries = entries(path);
+    let entry = entries.iter_mut().find(|(entry, _)| entry == name);
+    let (_, bytes) = entry.unwrap();
+    let mut value = serde_json::from_slice(bytes).unwrap();
+    change(&mut value);
+    *bytes = serde_json::to_vec(&value).unwrap();
+    let mut zip = ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in entries {
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap();
 }
 
 /// Every number within `relative` of its size, or within `absolute`.
