@@ -284,6 +284,22 @@ fn a_checkpoint_of_every_epoch_fills_in_its_names_and_holds_the_weights_of_then(
 }
 
 #[test]
+fn a_best_model_that_could_not_be_saved_is_not_what_the_next_one_has_to_beat() {
+    let folder = tempfile::tempdir().unwrap();
+    let best = folder.path().join("models/best.keras");
+    let in_the_way = folder.path().join("models");
+    std::fs::write(&in_the_way, "no folder").unwrap();
+    let mut checkpoint = ModelCheckpoint::new(&best).save_best_only(true);
+    let problem = error(fitted(&[1.0], &mut checkpoint));
+    assert!(problem.contains("models"), "{problem}");
+    assert_eq!(checkpoint.best(), None);
+    std::fs::remove_file(&in_the_way).unwrap();
+    fitted(&[2.0], &mut checkpoint).unwrap();
+    assert_eq!(checkpoint.best(), Some(2.0));
+    assert!(best.exists());
+}
+
+#[test]
 fn a_checkpoint_of_the_best_saves_only_what_is_better_than_all_before() {
     let saved = |checkpoint: fn(ModelCheckpoint) -> ModelCheckpoint| {
         let folder = tempfile::tempdir().unwrap();

@@ -166,13 +166,14 @@ impl ModelCheckpoint {
     /// Saves, if the model is to be saved.
     fn save(&mut self, batch: Option<usize>, logs: &Logs, model: &Sequential) -> Result<()> {
         let file = self.file(batch, logs)?;
+        let best = self.monitor.best;
         if !self.is_wanted(logs, &file) {
             return Ok(());
         }
-        saving::make_folder_of(&file)?;
-        match saving::check_model_file("filepath", &file) {
-            Ok(()) => model.save(&file)?,
-            Err(_) => model.save_weights(&file)?,
+        if let Err(error) = write(&file, model) {
+            // The next one has to be better than what is in a file.
+            self.monitor.best = best;
+            return Err(error);
         }
         self.say(&format!("finished saving model to {}", file.display()));
         Ok(())
@@ -210,6 +211,15 @@ impl ModelCheckpoint {
         if self.verbose > 0 {
             say(&format!("\nEpoch {}: {what}", self.epoch + 1));
         }
+    }
+}
+
+/// Writes the format that the file's name says.
+fn write(file: &Path, model: &Sequential) -> Result<()> {
+    saving::make_folder_of(file)?;
+    match saving::check_model_file("filepath", file) {
+        Ok(()) => model.save(file),
+        Err(_) => model.save_weights(file),
     }
 }
 
