@@ -355,6 +355,51 @@ fn layers_and_weights_are_loaded_where_what_compile_was_given_is_not_known() {
     assert!(text(loaded.fit(&x, &y, epochs(1))).contains("compile"));
 }
 
+/// The mean of the squared errors, as a function of Python's that is registered in a package.
+#[derive(Debug, Serialize, Deserialize)]
+struct MyLoss;
+
+impl candle_keras::losses::Loss for MyLoss {
+    fn name(&self) -> &str {
+        "my_loss"
+    }
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        Ok((y_pred - y_true)?.sqr()?.mean(1)?)
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("my_loss", self)
+    }
+}
+
+#[test]
+fn losses_and_metrics_that_are_functions_in_python_are_loaded_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let mut model = network();
+    let loss = MeanSquaredError::new();
+    model.compile(Sgd::new(0.0), loss, ()).unwrap();
+    model.save(&path).unwrap();
+    // As Keras writes keras.losses.mean_squared_error and a function of the user's own.
+    let function = |name: &str| {
+        json!({
+            "module": "builtins", "class_name": "function", "config": name,
+            "registered_name": "function",
+        })
+    };
+    let (x, y) = data();
+    let custom = CustomObjects::new().loss::<MyLoss>("my_loss");
+    for loss in ["mean_squared_error", "my>my_loss"] {
+        rewritten(&path, |config| {
+            config["compile_config"]["loss"] = function(loss);
+            config["compile_config"]["metrics"] = json!([function("mean_squared_error")]);
+        });
+        let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
+        let options = Evaluate::new().verbose(0);
+        let logs = loaded.evaluate_with(&x, &y, options).unwrap();
+        assert!((logs["loss"] - logs["mean_squared_error"]).abs() < 1e-7);
+    }
+}
+
 #[test]
 fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();

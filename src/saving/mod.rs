@@ -4,7 +4,6 @@ mod architecture;
 mod atomic;
 mod backup;
 mod compiled;
-mod custom_objects;
 mod hdf5;
 mod keras;
 mod legacy_h5;
@@ -16,7 +15,6 @@ mod weights;
 mod weights_h5;
 
 pub(crate) use backup::{Backup, Backups, Expected, Position};
-pub use custom_objects::CustomObjects;
 pub(crate) use number::Number;
 
 use crate::{Error, Result};
