@@ -414,6 +414,36 @@ fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
 }
 
 #[test]
+fn an_activation_that_is_a_layer_is_of_the_model_s_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let dense = Dense::new(3).activation(candle_keras::activations::Elu { alpha: 0.5 });
+    let network = Sequential::new().dtype(DType::F64).add(Input::new(4));
+    let model = network.add(dense).build(&Device::Cpu).unwrap();
+    model.save(&path).unwrap();
+    // In Keras it would else be of float32.
+    let object: Value = serde_json::from_str(&model.to_json().unwrap()).unwrap();
+    let dense = &object["config"]["layers"][1]["config"];
+    let config = &dense["activation"]["config"];
+    assert_eq!(config["alpha"], json!(0.5));
+    assert_eq!(config["dtype"]["config"]["name"], json!("float64"));
+    let loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    let x = numbers(&[3, 4], "x").to_dtype(DType::F64).unwrap();
+    assert_eq!(
+        flat(&loaded.predict(&x).unwrap()),
+        flat(&model.predict(&x).unwrap())
+    );
+    rewritten(&path, |config| {
+        config["config"]["layers"][1]["config"]["activation"]["config"]["dtype"] = json!("float32");
+    });
+    let error = text(Sequential::load(&path, &Device::Cpu));
+    assert!(
+        error.contains("expected the model's type, F64, got \"float32\""),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_another_optimizer_kept_changes_neither_step_nor_learning_rate() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.weights.h5");

@@ -190,6 +190,12 @@ fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Res
     if let Some(config) = config.as_object_mut() {
         config.insert("name".to_string(), json!(name));
         config.insert("dtype".to_string(), dtype.clone());
+        // One that is a layer would else be of Keras's own type.
+        if let Some(activation) = config.get_mut("activation")
+            && activation.get("module").is_some()
+        {
+            activation["config"]["dtype"] = dtype.clone();
+        }
         // Keras's layers take none where there is none.
         if config
             .get("activity_regularizer")
@@ -236,13 +242,18 @@ fn make_layer(object: &Value) -> Result<Box<dyn Layer>> {
 fn check_types(layers: &[Value], of_model: DType) -> Result<()> {
     for layer in layers {
         let config = &layer["config"];
-        let own = dtype_of(&config["dtype"])?;
-        let is_input = layer["class_name"] == "InputLayer"; // whose samples are converted
-        if own.is_some_and(|own| own != of_model) && !is_input {
+        if layer["class_name"] == "InputLayer" {
+            dtype_of(&config["dtype"])?; // samples are converted
+            continue;
+        }
+        for written in [&config["dtype"], &config["activation"]["config"]["dtype"]] {
+            if dtype_of(written)?.is_none_or(|own| own == of_model) {
+                continue;
+            }
             let name = config["name"].as_str().unwrap_or("without a name");
             let expected = format!("the model's type, {of_model:?}");
             let advice = "make all layers of one type: keras.config.set_dtype_policy";
-            let error = Error::argument("dtype", expected, &config["dtype"], advice);
+            let error = Error::argument("dtype", expected, written, advice);
             return Err(Error::of_part("layer", name, error));
         }
     }
