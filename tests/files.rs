@@ -433,6 +433,10 @@ fn an_activation_that_is_a_layer_is_of_the_model_s_type() {
         flat(&loaded.predict(&x).unwrap()),
         flat(&model.predict(&x).unwrap())
     );
+    // Keras reads it, and writes its own type as that of the whole.
+    rewritten(&path, |config| config["config"]["dtype"] = json!("float32"));
+    let again = Sequential::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&again), bits(&model));
     rewritten(&path, |config| {
         config["config"]["layers"][1]["config"]["activation"]["config"]["dtype"] = json!("float32");
     });

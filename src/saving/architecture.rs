@@ -123,7 +123,7 @@ impl Sequential {
             ));
         };
         let mut model = Self::new();
-        let dtype = dtype_of(&config["dtype"])?;
+        let dtype = type_of_model(config, listed)?;
         if let Some(dtype) = dtype {
             model = model.dtype(dtype);
         }
@@ -236,6 +236,21 @@ fn make_layer(object: &Value) -> Result<Box<dyn Layer>> {
         "registered_name": object["registered_name"],
     });
     config::make("layer", LAYERS, &object)
+}
+
+/// The type of the model's numbers: that of its layers, where they have one. A model that Keras reads
+/// and writes again has Keras's own besides.
+fn type_of_model(config: &Value, layers: &[Value]) -> Result<Option<DType>> {
+    let others = layers
+        .iter()
+        .filter(|layer| layer["class_name"] != "InputLayer");
+    let types = others.map(|layer| dtype_of(&layer["config"]["dtype"]));
+    let mut types = types.collect::<Result<Vec<_>>>()?;
+    types.dedup();
+    match types[..] {
+        [Some(dtype)] => Ok(Some(dtype)),
+        _ => dtype_of(&config["dtype"]),
+    }
 }
 
 /// An error for a layer of another type of numbers than the model's.

@@ -31,7 +31,7 @@ NORMALIZING = (
 )
 DRAWING = (layers.Dropout, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout)
 BOUNDS = {"predictions": 1e-6, "evaluate": 1e-5, "loss of another epoch": 1e-4}
-NORMALIZED = {"predictions": 1e-5}
+NORMALIZED = {"predictions": 2e-5}
 ONNX_BOUND = 1e-6
 # x - tanh(x) is about x³/3 for small x, of which rounding leaves few digits; a layer behind it may divide
 # by their size.
@@ -145,6 +145,17 @@ class Draw:
         return values[self.random.integers(len(values))]
 
     def activation(self):
+        rate = round(float(self.random.uniform(0.1, 0.5)), 2)
+        if self.random.random() < 0.25:
+            return self.one(
+                [
+                    layers.LeakyReLU(rate),
+                    layers.ELU(2 * rate),
+                    layers.ReLU(max_value=self.one([None, 2.0]), negative_slope=rate, threshold=self.one([0.0, 0.2])),
+                    layers.Activation("tanh"),
+                    layers.Softmax(),
+                ]
+            )
         names = "relu relu6 leaky_relu elu selu celu gelu silu mish tanh sigmoid softplus softsign"
         return self.one((names + " hard_sigmoid hard_silu log_sigmoid linear").split())
 
