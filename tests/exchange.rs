@@ -284,6 +284,22 @@ fn draws(model: &Sequential) -> bool {
         .any(|layer| layer.class_name().contains("Dropout") || layer.class_name().contains("Noise"))
 }
 
+/// The greatest difference, each by the number's own size where that is above 1.
+fn worst(got: &[f64], expected: &[f64]) -> f64 {
+    let each = got.iter().zip(expected);
+    let each = each.map(|(got, expected)| (got - expected).abs() / expected.abs().max(1.0));
+    each.fold(0.0, |worst, x| if x.is_nan() { x } else { worst.max(x) })
+}
+
+/// How far predictions are from those of the same model in f64.
+fn rounding(model: &Sequential, x: &Tensor) -> Result<f64> {
+    let wide = Sequential::from_json(&model.to_json()?)?.dtype(DType::F64);
+    let mut wide = wide.build(&Device::Cpu)?;
+    wide.set_weights(&model.get_weights()?)?;
+    let expected = common::flat(&wide.predict(x)?);
+    Ok(worst(&common::flat(&model.predict(x)?), &expected))
+}
+
 fn in_order() -> Fit<'static> {
     Fit::new().batch_size(8).shuffle(false).verbose(0)
 }
@@ -320,6 +336,12 @@ fn write_models_for_keras() {
         let (mut model, x, y) = network(&mut draw).unwrap();
         // A network that explodes in its first epoch has no numbers to compare.
         if model.fit(&x, &y, in_order()).is_err() {
+            continue;
+        }
+        // Half of what the two programs may differ by: a softmax of nearly equal numbers, normalised, has
+        // few digits left in either.
+        if rounding(&model, &x).unwrap() > 5e-6 {
+            println!("seed {seed}: passed over, as rounding shows in its predictions");
             continue;
         }
         let file = |ending: &str| folder.join(format!("{written}.{ending}"));
@@ -389,26 +411,18 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
     let (x, y, p) = (tensor("x.npy"), tensor("y.npy"), tensor("p.npy"));
     let written = std::fs::read_to_string(file("json")).unwrap();
     let expected: Numbers = serde_json::from_str(&written).unwrap();
-    let difference = |got: f64, expected: f64| (got - expected).abs() / expected.abs().max(1.0);
-    let worst = |got: &[f64], expected: &[f64]| {
-        let differences = got
-            .iter()
-            .zip(expected)
-            .map(|(got, expected)| difference(*got, *expected));
-        differences.fold(0f64, |worst, x| if x.is_nan() { x } else { worst.max(x) })
-    };
     let got = common::flat(&model.predict(&x).map_err(|e| text(&e))?);
     let predictions = worst(&got, &common::flat(&p));
     let scores = worst(&scores(&mut model, &x, &y), &expected.scores);
     let losses = match (expected.next_loss, next_loss(&mut model, &x, &y)) {
-        (Some(expected), Some(got)) => difference(got, expected),
+        (Some(expected), Some(got)) => worst(&[got], &[expected]),
         _ => 0.0,
     };
     // They divide by a deviation or a length that may be small, which makes the rounding before them
     // larger.
     let mut layers = model.layers();
     let normalized = layers.any(|layer| layer.class_name().ends_with("Normalization"));
-    let bounds = [if normalized { 2e-5 } else { 1e-6 }, 1e-5, 1e-4];
+    let bounds = [if normalized { 1e-5 } else { 1e-6 }, 1e-5, 1e-4];
     let names = ["predictions", "evaluate", "loss of another epoch"];
     let differences = [predictions, scores, losses];
     for ((difference, bound), name) in differences.iter().zip(bounds).zip(names) {
