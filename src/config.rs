@@ -82,30 +82,35 @@ struct Written<'a> {
     is_own: bool,
 }
 
+/// The name of somebody's own class in Keras's object: no module of Keras's has it.
+pub(crate) fn own_name(object: &Map<String, Value>) -> Option<&str> {
+    let text = |key| object.get(key).and_then(Value::as_str);
+    let of_keras = text("module").is_some_and(|module| module.starts_with("keras"));
+    text("registered_name").filter(|_| !of_keras)
+}
+
 impl<'a> Written<'a> {
     fn parse(value: &'a Value) -> Option<Self> {
-        let (class_name, arguments, registered_name) = match value {
-            Value::String(name) => (name.as_str(), None, None),
-            Value::Object(object) => {
-                match (object.get("class_name")?.as_str()?, &object.get("config")) {
-                    // A function of Python's.
-                    ("function", Some(Value::String(name))) => (name.as_str(), None, None),
-                    (class_name, config) => {
-                        let registered_name = object.get("registered_name").and_then(Value::as_str);
-                        (
-                            class_name,
-                            config.and_then(Value::as_object),
-                            registered_name,
-                        )
-                    }
-                }
-            }
-            _ => return None,
+        let plain = |name| Self {
+            class_name: name,
+            arguments: Map::new(),
+            is_own: false,
         };
+        let object = match value {
+            Value::String(name) => return Some(plain(name)),
+            value => value.as_object()?,
+        };
+        let class_name = object.get("class_name")?.as_str()?;
+        let arguments = match object.get("config") {
+            // A function of Python's.
+            Some(Value::String(name)) if class_name == "function" => return Some(plain(name)),
+            config => config.and_then(Value::as_object).cloned(),
+        };
+        let own = own_name(object);
         Some(Self {
-            class_name: registered_name.unwrap_or(class_name),
-            arguments: arguments.cloned().unwrap_or_default(),
-            is_own: registered_name.is_some(),
+            class_name: own.unwrap_or(class_name),
+            arguments: arguments.unwrap_or_default(),
+            is_own: own.is_some(),
         })
     }
 }

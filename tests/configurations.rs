@@ -481,7 +481,7 @@ fn what_is_no_function_in_an_activations_place_is_named() {
     let weights = json!({"alpha_initializer": "zeros", "shared_axes": null});
     assert_eq!(error(layer_of_keras("PReLU", weights)), refused("PReLU"));
     let mut own = layer_of_keras("ReLU", json!({}));
-    own["registered_name"] = json!("my>ReLU");
+    (own["module"], own["registered_name"]) = (Value::Null, json!("my>ReLU"));
     assert_eq!(error(own), refused("my>ReLU"));
     let text = error(layer_of_keras("Softmax", json!({"axis": 1})));
     assert!(

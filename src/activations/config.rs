@@ -4,7 +4,7 @@ use super::ActivationFunction::{
     self, Celu, Elu, Gelu, HardShrink, HardSilu, LeakyRelu, Linear, Relu, ReluWith, Silu,
     SoftShrink, Softmax, Squareplus, Threshold,
 };
-use crate::error::known;
+use crate::{config::own_name, error::known};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
@@ -128,8 +128,8 @@ impl ActivationFunction {
             Value::String(name) => return Self::named(name),
             value => value.as_object().ok_or_else(misshaped)?,
         };
-        let text = |key| object.get(key).and_then(Value::as_str);
-        let class_name = text("class_name").ok_or_else(misshaped)?;
+        let class_name = object.get("class_name").and_then(Value::as_str);
+        let class_name = class_name.ok_or_else(misshaped)?;
         let config = match object.get("config") {
             // A function of Python's.
             Some(Value::String(name)) if class_name == "function" => return Self::named(name),
@@ -138,7 +138,7 @@ impl ActivationFunction {
             _ => return Err(misshaped()),
         };
         if class_name.starts_with(char::is_uppercase) {
-            return Self::of_layer(text("registered_name").unwrap_or(class_name), config);
+            return Self::of_layer(own_name(object).unwrap_or(class_name), config);
         }
         Self::with_arguments(class_name, config)
     }
