@@ -3,7 +3,11 @@
 //! Every kind of part (layers, losses, ..) has a table of its classes. From it a part is made by the
 //! name of its class, and the tests run over it, so that a class is not added without them.
 
-use crate::{Error, Result, error::known};
+use crate::{
+    Error, Result,
+    custom_objects::{Part, maker},
+    error::known,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -14,10 +18,13 @@ pub struct Config {
     pub class_name: String,
     /// The arguments: `{"units": 128, ..}`.
     pub arguments: Map<String, Value>,
+    /// Why it cannot be written: what in it has no configuration.
+    pub(crate) problem: Option<String>,
 }
 
 impl Config {
-    /// The configuration of a part whose fields are the arguments.
+    /// The configuration of a part whose fields are the arguments, to be written as a class of this
+    /// name: `Scale`, or with the package in which Python registers it, `my>Scale`.
     ///
     /// ```
     /// use candle_keras::Config;
@@ -30,15 +37,18 @@ impl Config {
     /// assert_eq!(config.arguments["factor"], 2.0);
     /// ```
     ///
-    /// `None` where a part inside it has none, such as an initializer of the user's own.
+    /// Where a part inside it has none, such as an initializer of the user's own, writing it is an
+    /// error that names that part.
     pub fn of(class_name: &str, fields: &impl Serialize) -> Option<Self> {
-        let arguments = match serde_json::to_value(fields).ok()? {
-            Value::Object(arguments) => arguments,
-            _ => Map::new(), // a class without fields
+        let (arguments, problem) = match serde_json::to_value(fields) {
+            Ok(Value::Object(arguments)) => (arguments, None),
+            Ok(_) => (Map::new(), None), // a class without fields
+            Err(error) => (Map::new(), Some(error.to_string())),
         };
         Some(Self {
             class_name: class_name.to_string(),
             arguments,
+            problem,
         })
     }
 
@@ -48,29 +58,59 @@ impl Config {
         if is_keras && self.class_name.starts_with(char::is_lowercase) {
             return Value::String(self.class_name.clone());
         }
+        let class_name = without_package(&self.class_name);
         json!({
             "module": is_keras.then_some(module),
-            "class_name": self.class_name,
+            "class_name": class_name,
             "config": self.arguments,
             "registered_name": (!is_keras).then_some(&self.class_name),
         })
     }
+}
 
-    /// The class and arguments of an object as Keras writes it; a bare name stands for the class
-    /// with its defaults.
-    fn parse(value: &Value) -> Option<Self> {
-        let (class_name, arguments) = match value {
-            Value::String(name) => (name.clone(), Map::new()),
-            Value::Object(object) => {
-                let class_name = object.get("class_name")?.as_str()?.to_string();
-                let arguments = object.get("config").and_then(Value::as_object);
-                (class_name, arguments.cloned().unwrap_or_default())
-            }
-            _ => return None,
+/// A class's name without the package in which Python registers it: `Scale` of `my>Scale`.
+pub(crate) fn without_package(class_name: &str) -> &str {
+    class_name.rsplit('>').next().unwrap_or(class_name)
+}
+
+/// What an object of Keras's says of a part. A bare name stands for the class with its defaults.
+struct Written<'a> {
+    /// The class, with its package if it is registered in one.
+    class_name: &'a str,
+    arguments: Map<String, Value>,
+    /// Whether the class is somebody's own, whatever it is called.
+    is_own: bool,
+}
+
+/// The name of somebody's own class in Keras's object: no module of Keras's has it.
+pub(crate) fn own_name(object: &Map<String, Value>) -> Option<&str> {
+    let text = |key| object.get(key).and_then(Value::as_str);
+    let of_keras = text("module").is_some_and(|module| module.starts_with("keras"));
+    text("registered_name").filter(|_| !of_keras)
+}
+
+impl<'a> Written<'a> {
+    fn parse(value: &'a Value) -> Option<Self> {
+        let plain = |name| Self {
+            class_name: name,
+            arguments: Map::new(),
+            is_own: false,
         };
+        let object = match value {
+            Value::String(name) => return Some(plain(name)),
+            value => value.as_object()?,
+        };
+        let class_name = object.get("class_name")?.as_str()?;
+        let arguments = match object.get("config") {
+            // A function of Python's.
+            Some(Value::String(name)) if class_name == "function" => return Some(plain(name)),
+            config => config.and_then(Value::as_object).cloned(),
+        };
+        let own = own_name(object);
         Some(Self {
-            class_name,
-            arguments,
+            class_name: own.unwrap_or(class_name),
+            arguments: arguments.unwrap_or_default(),
+            is_own: own.is_some(),
         })
     }
 }
@@ -103,15 +143,16 @@ pub fn catalogue() -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// A part as its configuration describes it: Keras's object, or a class's name alone.
-pub(crate) fn make<P: ?Sized>(
+pub(crate) fn make<P: Part + ?Sized>(
     kind: &'static str,
     table: &[Entry<P>],
     value: &Value,
 ) -> Result<Box<P>> {
-    let Some(Config {
+    let Some(Written {
         class_name,
         arguments,
-    }) = Config::parse(value)
+        is_own,
+    }) = Written::parse(value)
     else {
         return Err(Error::argument(
             kind,
@@ -120,14 +161,22 @@ pub(crate) fn make<P: ?Sized>(
             "write it as Keras does",
         ));
     };
-    let called = |entry: &&Entry<P>| {
-        entry.class_name == class_name || entry.aliases.contains(&class_name.as_str())
-    };
+    if let Some(make) = maker::<P>(class_name) {
+        return make(&arguments).map_err(|error| Error::of_part(kind, class_name, error));
+    }
+    if is_own {
+        let expected = "a class of Keras's or of CustomObjects";
+        let advice = format!("give it to CustomObjects by `{kind}`");
+        return Err(Error::argument(kind, expected, class_name, advice));
+    }
+    let called =
+        |entry: &&Entry<P>| entry.class_name == class_name || entry.aliases.contains(&class_name);
     let Some(entry) = table.iter().find(called) else {
+        let known = known(table.iter().map(|entry| entry.class_name));
         return Err(Error::Unknown {
             kind,
-            name: class_name,
-            known: known(table.iter().map(|entry| entry.class_name)),
+            name: class_name.to_string(),
+            known: format!("{known}, or what is given to CustomObjects by `{kind}`"),
         });
     };
     (entry.make)(&arguments).map_err(|error| Error::of_part(kind, entry.class_name, error))
@@ -226,18 +275,17 @@ macro_rules! serde_of_part {
                 &self,
                 to: S,
             ) -> std::result::Result<S::Ok, S::Error> {
-                match self.config() {
-                    Some(config) => {
-                        let is_keras = $table
-                            .iter()
-                            .any(|entry| entry.class_name == config.class_name);
-                        config.object($module, is_keras).serialize(to)
-                    }
-                    None => Err(serde::ser::Error::custom(format!(
-                        "the {} {self:?} has no configuration",
-                        $kind
-                    ))),
+                let Some(config) = self.config() else {
+                    let problem = format!("none of the {} {self:?}", $kind);
+                    return Err(serde::ser::Error::custom(problem));
+                };
+                if let Some(problem) = config.problem {
+                    return Err(serde::ser::Error::custom(problem));
                 }
+                let is_keras = $table
+                    .iter()
+                    .any(|entry| entry.class_name == config.class_name);
+                config.object($module, is_keras).serialize(to)
             }
         }
 

@@ -63,6 +63,7 @@ mod axes;
 pub mod callbacks;
 mod config;
 pub mod constraints;
+mod custom_objects;
 mod data;
 pub mod datasets;
 mod device;
@@ -89,12 +90,12 @@ pub use axes::Axes;
 pub use candle_core;
 pub use candle_nn;
 pub use config::{Config, catalogue};
+pub use custom_objects::CustomObjects;
 pub use data::Data;
 pub use datasets::to_categorical;
 pub use device::device;
 pub use error::{Error, Result};
 pub use model::{LayerInModel, Predict, Sequential, Summary};
-pub use saving::CustomObjects;
 pub use training::{Batch, BatchSource, Evaluate, Fit, History, Logs, OnBatch, batches};
 
 /// All that a program of the usual kind needs: `use candle_keras::prelude::*`.

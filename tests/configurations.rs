@@ -2,7 +2,9 @@
 //! them, and they write it again.
 
 use candle_keras::{
-    Error, catalogue,
+    Error,
+    activations::{ActivationFunction, Celu, Elu, Gelu, LeakyRelu, ReluWith},
+    catalogue,
     constraints::{Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm},
     initializers::{
         Constant, Distribution, Fan, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity,
@@ -345,4 +347,160 @@ fn a_type_of_numbers_or_a_quantization_that_would_be_lost_is_an_error() {
         )
         .is_err()
     );
+}
+
+/// A Dense with this activation, as its configuration has it again.
+fn activation(value: Value) -> Result<Value, String> {
+    let object = json!({"class_name": "Dense", "config": {"units": 3, "activation": value}});
+    let made = Box::<dyn candle_keras::layers::Layer>::deserialize(&object);
+    let layer = made.map_err(|error| error.to_string())?;
+    Ok(layer.config().unwrap().arguments["activation"].clone())
+}
+
+/// A layer as Keras 3.15.1 writes it in an activation's place.
+fn layer_of_keras(class_name: &str, config: Value) -> Value {
+    let mut object = json!({
+        "module": "keras.layers", "class_name": class_name, "config": config,
+        "registered_name": null,
+    });
+    let dtype = json!({
+        "module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"},
+        "registered_name": null,
+    });
+    object["config"]["name"] = json!("some_name");
+    object["config"]["trainable"] = json!(true);
+    object["config"]["dtype"] = dtype;
+    object
+}
+
+#[test]
+fn an_activation_with_arguments_is_written_as_the_layer_of_keras_that_takes_them() {
+    let relu = |negative_slope, max_value, threshold| ReluWith {
+        negative_slope,
+        max_value,
+        threshold,
+    };
+    let leaky = |negative_slope| LeakyRelu { negative_slope };
+    let layer = |class_name: &str, config: Value| {
+        json!({
+            "module": "keras.layers", "class_name": class_name, "config": config,
+            "registered_name": null,
+        })
+    };
+    let named = |name: &str, config: Value| json!({"class_name": name, "config": config});
+    let of_relu = |negative_slope: f64, max_value: Option<f64>, threshold: f64| json!({"negative_slope": negative_slope, "max_value": max_value, "threshold": threshold});
+    for (function, written) in [
+        (Elu { alpha: 0.5 }, layer("ELU", json!({"alpha": 0.5}))),
+        (
+            leaky(0.3),
+            layer("LeakyReLU", json!({"negative_slope": 0.3})),
+        ),
+        (
+            relu(0.1, Some(6.0), 0.5),
+            layer("ReLU", of_relu(0.1, Some(6.0), 0.5)),
+        ),
+        (relu(0.0, None, 0.5), layer("ReLU", of_relu(0.0, None, 0.5))),
+        // Keras's names say these.
+        (Elu { alpha: 1.0 }, json!("elu")),
+        (leaky(0.2), json!("leaky_relu")),
+        (relu(0.0, None, 0.0), json!("relu")),
+        // Keras's layers take none of these.
+        (
+            leaky(-0.5),
+            named("leaky_relu", json!({"negative_slope": -0.5})),
+        ),
+        (
+            relu(-0.5, None, 0.0),
+            named("relu", of_relu(-0.5, None, 0.0)),
+        ),
+        (
+            relu(0.0, None, -0.5),
+            named("relu", of_relu(0.0, None, -0.5)),
+        ),
+        (Celu { alpha: 0.5 }, named("celu", json!({"alpha": 0.5}))),
+        (
+            Gelu { approximate: true },
+            named("gelu", json!({"approximate": true})),
+        ),
+    ] {
+        assert_eq!(serde_json::to_value(function).unwrap(), written);
+        let again: ActivationFunction = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(again).unwrap(), written);
+    }
+}
+
+#[test]
+fn a_layer_of_keras_in_an_activations_place_is_the_function_that_it_is() {
+    let read = |class_name: &str, config: Value| -> ActivationFunction {
+        serde_json::from_value(layer_of_keras(class_name, config)).unwrap()
+    };
+    let relu = json!({"max_value": 1.5, "negative_slope": 0.1, "threshold": 0.2});
+    let of_relu = ReluWith {
+        negative_slope: 0.1,
+        max_value: Some(1.5),
+        threshold: 0.2,
+    };
+    assert_eq!(read("ReLU", relu.clone()), of_relu);
+    let plain = json!({"max_value": null, "negative_slope": 0.0, "threshold": 0.0});
+    assert_eq!(read("ReLU", plain), Relu);
+    let leaky = |negative_slope| LeakyRelu { negative_slope };
+    assert_eq!(
+        read("LeakyReLU", json!({"negative_slope": 0.25})),
+        leaky(0.25)
+    );
+    assert_eq!(
+        read("LeakyReLU", json!({})),
+        leaky(0.3),
+        "the layer's default"
+    );
+    assert_eq!(read("ELU", json!({"alpha": 0.5})), Elu { alpha: 0.5 });
+    assert_eq!(read("Softmax", json!({"axis": -1})), Softmax);
+    assert_eq!(read("Softmax", json!({"axis": [-1]})), Softmax);
+    assert_eq!(read("Activation", json!({"activation": "tanh"})), Tanh);
+    let inner = layer_of_keras("ReLU", relu);
+    assert_eq!(read("Activation", json!({"activation": inner})), of_relu);
+    // A function of Python's, by its name.
+    let function = json!({
+        "module": "builtins", "class_name": "function", "config": "relu6",
+        "registered_name": "function",
+    });
+    assert_eq!(activation(function), Ok(json!("relu6")));
+}
+
+#[test]
+fn what_is_no_function_in_an_activations_place_is_named() {
+    let error = |value: Value| activation(value).unwrap_err();
+    let refused = |class_name: &str| {
+        format!(
+            "layer `Dense`: `config`: expected arguments of the class's types, got `activation`: \
+             expected a function, or a layer that is one (Activation, ReLU, LeakyReLU, ELU, \
+             Softmax), got the layer {class_name}: put it behind this one: write the arguments as \
+             Keras does"
+        )
+    };
+    let weights = json!({"alpha_initializer": "zeros", "shared_axes": null});
+    assert_eq!(error(layer_of_keras("PReLU", weights)), refused("PReLU"));
+    let mut own = layer_of_keras("ReLU", json!({}));
+    (own["module"], own["registered_name"]) = (Value::Null, json!("my>ReLU"));
+    assert_eq!(error(own), refused("my>ReLU"));
+    let text = error(layer_of_keras("Softmax", json!({"axis": 1})));
+    assert!(
+        text.contains("`axis` of the activation Softmax: expected -1, the last one, got 1"),
+        "{text}"
+    );
+    let text = error(layer_of_keras("ELU", json!({"beta": 1})));
+    assert!(text.contains("elu has no argument `beta`"), "{text}");
+    let text = error(layer_of_keras("Activation", json!({"beta": 1})));
+    assert!(text.contains("Activation has no argument `beta`"), "{text}");
+    let function = json!({
+        "module": "builtins", "class_name": "function", "config": "my>act",
+        "registered_name": "function",
+    });
+    let text = error(function);
+    assert!(
+        text.contains("there is no activation `my>act`: expected one of `linear`"),
+        "{text}"
+    );
+    assert!(text.contains("; one of your own is a layer"), "{text}");
+    assert!(error(json!({"class_name": "ReLU", "config": 3})).contains("got {"));
 }

@@ -6,8 +6,14 @@ mod common;
 mod inference;
 
 use candle_keras::{
-    Result, activations::ActivationFunction, layers::Layer, losses::Loss, metrics::Metric,
-    optimizers::Optimizer, prelude::*, seed::Stream,
+    Result,
+    activations::{ActivationFunction, Elu, LeakyRelu, ReluWith},
+    layers::Layer,
+    losses::Loss,
+    metrics::Metric,
+    optimizers::Optimizer,
+    prelude::*,
+    seed::Stream,
 };
 use common::numbers;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -54,9 +60,24 @@ impl Draw {
         ((low + share * (high - low)) * 64.0).round() / 64.0
     }
 
-    /// The name of an activation function whose outputs stay small, and which keep the width; of
-    /// `threshold` Keras wants arguments.
+    /// An activation function whose outputs stay small, and which keep the width: its name, or one in
+    /// four times the layer that takes its arguments; of `threshold` Keras wants arguments.
     fn activation(&mut self) -> Value {
+        let (slope, max_value) = (self.between(0.0, 0.5), self.between(1.0, 3.0));
+        let of_layers = [
+            Elu { alpha: 2.0 * slope },
+            LeakyRelu {
+                negative_slope: slope,
+            },
+            ReluWith {
+                negative_slope: slope,
+                max_value: self.one(&[None, Some(max_value)]),
+                threshold: self.one(&[0.0, 0.25]),
+            },
+        ];
+        if self.below(4) == 0 {
+            return serde_json::to_value(self.one(&of_layers)).unwrap();
+        }
         let all = ActivationFunction::ALL;
         loop {
             let name = serde_json::to_value(self.one(&all)).unwrap();
@@ -263,6 +284,21 @@ fn draws(model: &Sequential) -> bool {
         .any(|layer| layer.class_name().contains("Dropout") || layer.class_name().contains("Noise"))
 }
 
+/// The greatest difference, each by the number's own size where that is above 1.
+fn worst(got: &[f64], expected: &[f64]) -> f64 {
+    let each = got.iter().zip(expected);
+    let each = each.map(|(got, expected)| (got - expected).abs() / expected.abs().max(1.0));
+    each.fold(0.0, |worst, x| if x.is_nan() { x } else { worst.max(x) })
+}
+
+/// The predictions of the same model in f64, where rounding has no part in them.
+fn in_float64(model: &Sequential, x: &Tensor) -> Result<Tensor> {
+    let wide = Sequential::from_json(&model.to_json()?)?.dtype(DType::F64);
+    let mut wide = wide.build(&Device::Cpu)?;
+    wide.set_weights(&model.get_weights()?)?;
+    wide.predict(x)
+}
+
 fn in_order() -> Fit<'static> {
     Fit::new().batch_size(8).shuffle(false).verbose(0)
 }
@@ -312,6 +348,8 @@ fn write_models_for_keras() {
         x.write_npy(file("x.npy")).unwrap();
         y.write_npy(file("y.npy")).unwrap();
         model.predict(&x).unwrap().write_npy(file("p.npy")).unwrap();
+        let exact = in_float64(&model, &x).unwrap();
+        exact.write_npy(file("exact.npy")).unwrap();
         let numbers = Numbers {
             scores: scores(&mut model, &x, &y),
             next_loss: next_loss(&mut model, &x, &y),
@@ -371,14 +409,6 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
     let (x, y, p) = (tensor("x.npy"), tensor("y.npy"), tensor("p.npy"));
     let written = std::fs::read_to_string(file("json")).unwrap();
     let expected: Numbers = serde_json::from_str(&written).unwrap();
-    let difference = |got: f64, expected: f64| (got - expected).abs() / expected.abs().max(1.0);
-    let worst = |got: &[f64], expected: &[f64]| {
-        let differences = got
-            .iter()
-            .zip(expected)
-            .map(|(got, expected)| difference(*got, *expected));
-        differences.fold(0f64, |worst, x| if x.is_nan() { x } else { worst.max(x) })
-    };
     let got = common::flat(&model.predict(&x).map_err(|e| text(&e))?);
     let (p, exact) = (common::flat(&p), common::flat(&read("exact.npy")));
     let mut predictions = worst(&got, &p);
@@ -396,7 +426,7 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
     }
     let scores = worst(&scores(&mut model, &x, &y), &expected.scores);
     let losses = match (expected.next_loss, next_loss(&mut model, &x, &y)) {
-        (Some(expected), Some(got)) => difference(got, expected),
+        (Some(expected), Some(got)) => worst(&[got], &[expected]),
         _ => 0.0,
     };
     let bounds = [1e-6, 1e-5, 1e-4];

@@ -383,6 +383,51 @@ fn layers_and_weights_are_loaded_where_what_compile_was_given_is_not_known() {
     assert!(text(loaded.fit(&x, &y, epochs(1))).contains("compile"));
 }
 
+/// The mean of the squared errors, as a function of Python's that is registered in a package.
+#[derive(Debug, Serialize, Deserialize)]
+struct MyLoss;
+
+impl candle_keras::losses::Loss for MyLoss {
+    fn name(&self) -> &str {
+        "my_loss"
+    }
+    fn call(&self, y_true: &Tensor, y_pred: &Tensor) -> Result<Tensor> {
+        Ok((y_pred - y_true)?.sqr()?.mean(1)?)
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("my_loss", self)
+    }
+}
+
+#[test]
+fn losses_and_metrics_that_are_functions_in_python_are_loaded_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let mut model = network();
+    let loss = MeanSquaredError::new();
+    model.compile(Sgd::new(0.0), loss, ()).unwrap();
+    model.save(&path).unwrap();
+    // As Keras writes keras.losses.mean_squared_error and a function of the user's own.
+    let function = |name: &str| {
+        json!({
+            "module": "builtins", "class_name": "function", "config": name,
+            "registered_name": "function",
+        })
+    };
+    let (x, y) = data();
+    let custom = CustomObjects::new().loss::<MyLoss>("my_loss");
+    for loss in ["mean_squared_error", "my>my_loss"] {
+        common::rewrite(&path, "config.json", |config| {
+            config["compile_config"]["loss"] = function(loss);
+            config["compile_config"]["metrics"] = json!([function("mean_squared_error")]);
+        });
+        let loaded = Sequential::load_with(&path, &Device::Cpu, &custom).unwrap();
+        let options = Evaluate::new().verbose(0);
+        let logs = loaded.evaluate_with(&x, &y, options).unwrap();
+        assert!((logs["loss"] - logs["mean_squared_error"]).abs() < 1e-7);
+    }
+}
+
 #[test]
 fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -394,6 +439,42 @@ fn a_layer_of_another_type_than_the_model_s_is_an_error_that_names_it() {
     let error = text(Sequential::load(&path, &Device::Cpu));
     let named = error.contains("layer `dense`") && error.contains("expected the model's type, F32");
     assert!(named, "{error}");
+}
+
+#[test]
+fn an_activation_that_is_a_layer_is_of_the_model_s_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let dense = Dense::new(3).activation(candle_keras::activations::Elu { alpha: 0.5 });
+    let network = Sequential::new().dtype(DType::F64).add(Input::new(4));
+    let model = network.add(dense).build(&Device::Cpu).unwrap();
+    model.save(&path).unwrap();
+    // In Keras it would else be of float32.
+    let object: Value = serde_json::from_str(&model.to_json().unwrap()).unwrap();
+    let dense = &object["config"]["layers"][1]["config"];
+    let config = &dense["activation"]["config"];
+    assert_eq!(config["alpha"], json!(0.5));
+    assert_eq!(config["dtype"]["config"]["name"], json!("float64"));
+    let loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    let x = numbers(&[3, 4], "x").to_dtype(DType::F64).unwrap();
+    assert_eq!(
+        flat(&loaded.predict(&x).unwrap()),
+        flat(&model.predict(&x).unwrap())
+    );
+    // Keras reads it, and writes its own type as that of the whole.
+    common::rewrite(&path, "config.json", |config| {
+        config["config"]["dtype"] = json!("float32")
+    });
+    let again = Sequential::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(bits(&again), bits(&model));
+    common::rewrite(&path, "config.json", |config| {
+        config["config"]["layers"][1]["config"]["activation"]["config"]["dtype"] = json!("float32");
+    });
+    let error = text(Sequential::load(&path, &Device::Cpu));
+    assert!(
+        error.contains("expected the model's type, F64, got \"float32\""),
+        "{error}"
+    );
 }
 
 #[test]

@@ -133,6 +133,13 @@ fn a_model_of_float64_stays_one() {
 }
 
 #[test]
+fn activations_that_are_layers_in_keras_are_functions_with_their_arguments() {
+    let model = compare("activations", 1e-6);
+    let layers: Vec<&str> = model.layers().map(|layer| layer.class_name()).collect();
+    assert_eq!(layers, ["Dense", "Dense", "Dense", "Activation", "Dense"]);
+}
+
+#[test]
 fn weights_alone_bring_the_optimizer_too() {
     let numbers = numbers("mlp");
     let (x, y) = (numbers.x.tensor(DType::F32), numbers.y.tensor(DType::F32));

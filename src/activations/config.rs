@@ -2,14 +2,21 @@
 
 use super::ActivationFunction::{
     self, Celu, Elu, Gelu, HardShrink, HardSilu, LeakyRelu, Linear, Relu, ReluWith, Silu,
-    SoftShrink, Squareplus, Threshold,
+    SoftShrink, Softmax, Squareplus, Threshold,
 };
-use crate::error::known;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
-use serde_json::{Map, Value};
+use crate::{config::own_name, error::known};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::{Map, Value, json};
 
 /// Names that Keras takes as well, and what it calls them itself.
 const ALIASES: [(&str, ActivationFunction); 2] = [("swish", Silu), ("hard_swish", HardSilu)];
+
+/// `relu` with its arguments, as Keras's layer `ReLU` begins with them.
+const RELU: ActivationFunction = ReluWith {
+    negative_slope: 0.0,
+    max_value: None,
+    threshold: 0.0,
+};
 
 /// A parameter as Keras calls it.
 pub(super) struct Argument {
@@ -92,7 +99,9 @@ impl ActivationFunction {
             Some((_, function)) => Ok(function),
             None => {
                 let known = known(all.by_ref().map(|(name, _)| name));
-                Err(format!("there is no activation `{name}`: {known}"))
+                Err(format!(
+                    "there is no activation `{name}`: {known}; one of your own is a layer"
+                ))
             }
         }
     }
@@ -100,20 +109,98 @@ impl ActivationFunction {
     /// The function of that name with arguments; those left out have Keras's defaults.
     fn with_arguments(name: &str, arguments: &Map<String, Value>) -> Result<Self, String> {
         let mut function = match Self::named(name)? {
-            Relu if !arguments.is_empty() => ReluWith {
-                negative_slope: 0.0,
-                max_value: None,
-                threshold: 0.0,
-            },
+            Relu if !arguments.is_empty() => RELU,
             function => function,
         };
         for (argument, value) in arguments {
             function.set(argument, value)?;
         }
-        Ok(match function {
-            ReluWith { .. } if function.is_default() => Relu,
+        Ok(function.plain())
+    }
+
+    /// The function of a configuration: a name, or an object of a function or of a layer. It is read
+    /// as it lies, since layers can lie in each other.
+    fn read(value: &Value) -> Result<Self, String> {
+        let none = Map::new();
+        let misshaped = || misshaped(value);
+        let object = match value {
+            Value::Null => return Ok(Linear),
+            Value::String(name) => return Self::named(name),
+            value => value.as_object().ok_or_else(misshaped)?,
+        };
+        let class_name = object.get("class_name").and_then(Value::as_str);
+        let class_name = class_name.ok_or_else(misshaped)?;
+        let config = match object.get("config") {
+            // A function of Python's.
+            Some(Value::String(name)) if class_name == "function" => return Self::named(name),
+            Some(Value::Object(config)) => config,
+            None | Some(Value::Null) => &none,
+            _ => return Err(misshaped()),
+        };
+        if class_name.starts_with(char::is_uppercase) {
+            return Self::of_layer(own_name(object).unwrap_or(class_name), config);
+        }
+        Self::with_arguments(class_name, config)
+    }
+
+    /// The function that a layer of Keras's is.
+    fn of_layer(class_name: &str, config: &Map<String, Value>) -> Result<Self, String> {
+        let mut function = match class_name {
+            "Activation" => Linear,
+            "ReLU" => RELU,
+            "LeakyReLU" => LeakyRelu {
+                negative_slope: 0.3,
+            },
+            "ELU" => Elu { alpha: 1.0 },
+            "Softmax" => Softmax,
+            _ => {
+                return Err(format!(
+                    "`activation`: expected a function, or a layer that is one (Activation, ReLU, \
+                     LeakyReLU, ELU, Softmax), got the layer {class_name}: put it behind this one"
+                ));
+            }
+        };
+        for (argument, value) in config {
+            match (class_name, argument.as_str()) {
+                (_, "name" | "trainable" | "dtype") => {}
+                ("Activation", "activation") => function = Self::read(value)?,
+                ("Activation", _) => {
+                    return Err(format!("Activation has no argument `{argument}`"));
+                }
+                ("Softmax", "axis") if *value == json!(-1) || *value == json!([-1]) => {}
+                ("Softmax", "axis") => {
+                    return Err(format!(
+                        "`axis` of the activation Softmax: expected -1, the last one, got {value}: \
+                         put the layer behind this one"
+                    ));
+                }
+                _ => function.set(argument, value)?,
+            }
+        }
+        Ok(function.plain())
+    }
+
+    /// The layer of Keras's that takes these arguments, which no function of Keras's has in a file.
+    fn layer(&self) -> Option<&'static str> {
+        match *self {
+            // Keras's layers take no slope and no threshold below 0.
+            ReluWith {
+                negative_slope,
+                threshold,
+                ..
+            } if negative_slope >= 0.0 && threshold >= 0.0 => Some("ReLU"),
+            LeakyRelu { negative_slope } if negative_slope >= 0.0 => Some("LeakyReLU"),
+            Elu { .. } => Some("ELU"),
+            _ => None,
+        }
+    }
+
+    /// `Relu` for one whose arguments say nothing.
+    fn plain(self) -> Self {
+        match self {
+            ReluWith { .. } if self.is_default() => Relu,
             function => function,
-        })
+        }
     }
 
     /// Sets the parameter that Keras calls `argument`.
@@ -172,38 +259,29 @@ impl Serialize for ActivationFunction {
         if self.is_default() {
             return serializer.serialize_str(self.name());
         }
-        struct Arguments(Vec<Argument>);
-        impl Serialize for Arguments {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_map(
-                    self.0
-                        .iter()
-                        .map(|argument| (argument.name, argument.value)),
-                )
-            }
-        }
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("class_name", self.name())?;
-        map.serialize_entry("config", &Arguments(self.arguments()))?;
-        map.end()
+        let arguments = self.arguments();
+        let values = arguments
+            .iter()
+            .map(|argument| (argument.name, json!(argument.value)));
+        let config: Map<String, Value> = values
+            .map(|(name, value)| (name.to_string(), value))
+            .collect();
+        let object = match self.layer() {
+            Some(class_name) => json!({
+                "module": "keras.layers",
+                "class_name": class_name,
+                "config": config,
+                "registered_name": null,
+            }),
+            None => json!({"class_name": self.name(), "config": config}),
+        };
+        object.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ActivationFunction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let none = Map::new();
-        let value = Value::deserialize(deserializer)?;
-        let (name, arguments) = match &value {
-            Value::Null => return Ok(Linear),
-            Value::String(name) => (name.as_str(), &none),
-            Value::Object(object) => match (&object.get("class_name"), object.get("config")) {
-                (Some(Value::String(name)), Some(Value::Object(config))) => (name.as_str(), config),
-                (Some(Value::String(name)), None | Some(Value::Null)) => (name.as_str(), &none),
-                _ => return Err(D::Error::custom(misshaped(&value))),
-            },
-            _ => return Err(D::Error::custom(misshaped(&value))),
-        };
-        Self::with_arguments(name, arguments).map_err(D::Error::custom)
+        Self::read(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -31,18 +31,20 @@ pub use ActivationFunction::{
 /// ```
 ///
 /// # As configuration
-/// With serde it is what Keras writes, its name, where every parameter has Keras's default; else the
-/// name with the arguments, for which Keras has no form: there a layer such as `ELU` takes them.
-/// Reading takes Keras's aliases too, and `null` as [`Linear`].
+/// With serde it is what Keras writes, its name, where every parameter has Keras's default. With other
+/// arguments it is the layer that takes them, `ReLU`, `LeakyReLU` or `ELU`, which Keras reads in an
+/// activation's place. For the rest, such as `celu`, Keras has no form: it is the name with the
+/// arguments, and only this crate reads it. Reading takes Keras's aliases too, `null` as [`Linear`],
+/// and the layers `Activation` and `Softmax` in its place.
 ///
 /// ```
 /// use candle_keras::{activations::ActivationFunction, prelude::*};
 /// # fn main() -> anyhow::Result<()> {
 /// assert_eq!(serde_json::to_string(&LeakyRelu { negative_slope: 0.2 })?, r#""leaky_relu""#);
-/// let text = r#"{"class_name":"elu","config":{"alpha":0.5}}"#;
+/// let text = r#"{"module": "keras.layers", "class_name": "ELU", "config": {"alpha": 0.5}}"#;
 /// let elu: ActivationFunction = serde_json::from_str(text)?;
 /// assert_eq!(elu, Elu { alpha: 0.5 });
-/// assert_eq!(serde_json::to_string(&elu)?, text);
+/// assert_eq!(serde_json::to_value(&elu)?["class_name"], "ELU");
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -38,27 +38,40 @@ impl Sequential {
     #[expect(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl Into<Box<dyn Layer>>) -> Self {
         self.take_apart();
-        self.layers.push(layer.into());
+        self.layers.push(Unbuilt::new(layer.into()));
         self
     }
 
-    /// Takes the layers out of the chain again, and keeps their weights beside them.
+    /// Adds a layer that a file names: one of the user's own may not keep its name itself.
+    pub(crate) fn add_named(mut self, layer: Box<dyn Layer>, name: Option<&str>) -> Self {
+        self.layers.push(Unbuilt {
+            name: name.map(str::to_string),
+            ..Unbuilt::new(layer)
+        });
+        self
+    }
+
+    /// Takes the layers out of the chain again, with their names and weights.
     pub(super) fn take_apart(&mut self) {
         let Some(chain) = self.chain.take() else {
             return;
         };
         self.compiled = None;
         self.trained = Trained::default();
-        self.kept.clear();
         let mut input_shape = chain.input_shape;
-        self.layers.push(Box::new(Input::new(&input_shape[..])));
+        let input = Box::new(Input::new(&input_shape[..]));
+        self.layers.push(Unbuilt::new(input));
         for node in chain.nodes {
-            self.kept.push(Kept {
+            let kept = Kept {
                 input_shape: std::mem::replace(&mut input_shape, node.output_shape),
                 weights: node.weights,
                 trainable: node.trainable,
+            };
+            self.layers.push(Unbuilt {
+                layer: node.layer,
+                name: Some(node.name),
+                kept: Some(kept),
             });
-            self.layers.push(node.layer);
         }
     }
 
@@ -124,8 +137,10 @@ impl Sequential {
             return Err(Error::DuplicateName { name });
         };
         let mut nodes: Vec<Node> = Vec::with_capacity(names.len());
-        let mut kept = std::mem::take(&mut self.kept).into_iter();
-        for (mut layer, name) in self.layers.drain(..).zip(names) {
+        for (unbuilt, name) in self.layers.drain(..).zip(names) {
+            let Unbuilt {
+                mut layer, kept, ..
+            } = unbuilt;
             let shape = nodes.last().map_or(&input_shape, |node| &node.output_shape);
             let mut builder = WeightBuilder {
                 layer: &name,
@@ -148,7 +163,6 @@ impl Sequential {
                 .and_then(|()| layer.output_shape(shape))
                 .and_then(of_real_size)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
-            let kept = kept.next();
             let trainable = match &kept {
                 Some(kept) => kept.trainable,
                 None => layer.is_trainable(),
@@ -179,15 +193,14 @@ impl Sequential {
     /// Takes the `Input` off the front of the layers and gives its shape.
     fn take_input(&mut self) -> Result<Vec<usize>> {
         let first = self.layers.first().ok_or(Error::NoLayers)?;
-        let Some(input) = first.as_input() else {
-            let first = first.given_name().unwrap_or(first.class_name()).to_string();
-            return Err(Error::NoInput { first });
+        let Some(input) = first.layer.as_input() else {
+            return Err(first.no_input());
         };
         let shape = input.shape().to_vec();
         let later = self.layers.iter().skip(1);
         if let Some(position) = later
             .into_iter()
-            .position(|layer| layer.as_input().is_some())
+            .position(|later| later.layer.as_input().is_some())
         {
             return Err(Error::MisplacedInput {
                 position: position + 1,
@@ -209,9 +222,42 @@ impl Sequential {
     }
 }
 
+/// A layer that is not built yet.
+#[derive(Debug)]
+pub(crate) struct Unbuilt {
+    pub(crate) layer: Box<dyn Layer>,
+    /// The name that a file gave it, or that it had in the model before that was taken apart.
+    name: Option<String>,
+    /// What else it had there.
+    kept: Option<Kept>,
+}
+
+impl Unbuilt {
+    fn new(layer: Box<dyn Layer>) -> Self {
+        Self {
+            layer,
+            name: None,
+            kept: None,
+        }
+    }
+
+    /// The name that it is given, if any.
+    pub(crate) fn given_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.layer.given_name())
+    }
+
+    /// The error of a first layer that is no `Input`.
+    pub(crate) fn no_input(&self) -> Error {
+        let first = self.given_name().unwrap_or(self.layer.class_name());
+        Error::NoInput {
+            first: first.to_string(),
+        }
+    }
+}
+
 /// What a layer of a model that is taken apart had in it.
 #[derive(Debug)]
-pub(crate) struct Kept {
+struct Kept {
     input_shape: Vec<usize>,
     weights: Vec<Weight>,
     trainable: bool,

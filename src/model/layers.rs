@@ -157,9 +157,8 @@ impl Sequential {
     pub fn pop(mut self) -> Result<Self> {
         self.take_apart();
         match self.layers.last() {
-            Some(last) if last.as_input().is_none() => {
+            Some(last) if last.layer.as_input().is_none() => {
                 self.layers.pop();
-                self.kept.truncate(self.layers.len().saturating_sub(1)); // without the Input's
                 Ok(self)
             }
             _ => Err(Error::NoLayers),

@@ -8,15 +8,14 @@ mod predict;
 pub(crate) mod snapshot;
 mod summary;
 
-use build::Kept;
+use build::Unbuilt;
 pub use layers::LayerInModel;
 pub use predict::Predict;
 pub use summary::Summary;
 
 use crate::{
-    Error, Result, error::known, layers::Layer, losses::Loss, metrics::Metric, metrics::Metrics,
-    ops::pace::Pace, optimizers::Optimization, optimizers::Optimizer, training::Counters,
-    weights::Weight,
+    Error, Result, error::known, losses::Loss, metrics::Metric, metrics::Metrics, ops::pace::Pace,
+    optimizers::Optimization, optimizers::Optimizer, training::Counters, weights::Weight,
 };
 use candle_core::{DType, Tensor};
 use chain::{Chain, Head};
@@ -49,9 +48,7 @@ use chain::{Chain, Head};
 #[derive(Debug, Default)]
 pub struct Sequential {
     /// What `add` gave, until `build` moves it into the chain.
-    pub(crate) layers: Vec<Box<dyn Layer>>,
-    /// What the first of them had in the model before it was taken apart.
-    kept: Vec<Kept>,
+    pub(crate) layers: Vec<Unbuilt>,
     seed: Option<u64>,
     pub(crate) dtype: Option<DType>,
     pub(crate) chain: Option<Chain>,

@@ -1,17 +1,17 @@
 //! The names that Keras gives to layers without one.
 
-use crate::layers::Layer;
+use super::build::Unbuilt;
 use std::collections::{HashMap, HashSet};
 
 /// Every layer's name: its own, or the next of its class.
-pub(crate) fn of<'a>(layers: impl Iterator<Item = &'a Box<dyn Layer>> + Clone) -> Vec<String> {
+pub(crate) fn of<'a>(layers: impl Iterator<Item = &'a Unbuilt> + Clone) -> Vec<String> {
     let mut names = Names::default();
-    for name in layers.clone().filter_map(|layer| layer.given_name()) {
+    for name in layers.clone().filter_map(Unbuilt::given_name) {
         names.take(name);
     }
-    let names = layers.map(|layer| match layer.given_name() {
+    let names = layers.map(|unbuilt| match unbuilt.given_name() {
         Some(name) => name.to_string(),
-        None => names.next(layer.class_name()),
+        None => names.next(unbuilt.layer.class_name()),
     });
     names.collect()
 }

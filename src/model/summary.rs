@@ -93,12 +93,15 @@ impl Summary {
 /// The rows of a model before `build`, which has names but no shapes.
 fn unbuilt(model: &Sequential) -> Vec<Row> {
     let layers = model.layers.iter();
-    let layers = || layers.clone().filter(|layer| layer.as_input().is_none());
+    let layers = || {
+        let layers = layers.clone();
+        layers.filter(|unbuilt| unbuilt.layer.as_input().is_none())
+    };
     layers()
         .zip(names::of(layers()))
-        .map(|(layer, name)| Row {
+        .map(|(unbuilt, name)| Row {
             layer: name,
-            class_name: layer.class_name().to_string(),
+            class_name: unbuilt.layer.class_name().to_string(),
             output_shape: "?".to_string(),
             parameters: "0 (unbuilt)".to_string(),
         })

@@ -1,9 +1,9 @@
 //! The architecture as Keras's JSON: layers, their arguments, and what `compile` was given.
 
-use super::{CustomObjects, compiled, limits};
+use super::{compiled, limits};
 use crate::{
-    Error, Result, Sequential,
-    layers::{Input, Layer},
+    CustomObjects, Error, Result, Sequential, config,
+    layers::{Input, LAYERS, Layer},
     model::names,
 };
 use candle_core::DType;
@@ -24,7 +24,8 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// When a layer of your own gives no [`config`](Layer::config).
+    /// When a layer of your own, or an initializer, a regularizer or a constraint in one, gives no
+    /// [`config`](Layer::config).
     ///
     /// Keras: `to_json`.
     pub fn to_json(&self) -> Result<String> {
@@ -40,11 +41,19 @@ impl Sequential {
     ///
     /// Keras: `keras.models.model_from_json`.
     pub fn from_json(text: &str) -> Result<Self> {
+        Self::from_json_with(text, &CustomObjects::new())
+    }
+
+    /// The same with layers of your own, and initializers, regularizers and constraints in them.
+    ///
+    /// # Errors
+    /// As for [`from_json`](Self::from_json).
+    pub fn from_json_with(text: &str, custom: &CustomObjects) -> Result<Self> {
         let object = limits::json(text).map_err(|error| {
             let advice = "give what to_json wrote, here or in Keras";
             Error::argument("text", "JSON", error, advice)
         })?;
-        Self::from_object(&object, &CustomObjects::new())
+        Self::from_object(&object, custom)
     }
 
     /// Keras's object of the model.
@@ -70,8 +79,8 @@ impl Sequential {
             }
             None => {
                 let others = self.layers.get(1..).unwrap_or_default();
-                for (layer, name) in others.iter().zip(names::of(others.iter())) {
-                    layers.push(layer_object(&**layer, &name, &dtype)?);
+                for (unbuilt, name) in others.iter().zip(names::of(others.iter())) {
+                    layers.push(layer_object(&*unbuilt.layer, &name, &dtype)?);
                 }
             }
         }
@@ -90,7 +99,7 @@ impl Sequential {
             "build_config": {"input_shape": input_shape},
         });
         if let Some(compiled) = &self.compiled {
-            object["compile_config"] = compiled::object(compiled);
+            object["compile_config"] = compiled::object(compiled).unwrap_or_default();
         }
         Ok(object)
     }
@@ -114,7 +123,7 @@ impl Sequential {
             ));
         };
         let mut model = Self::new();
-        let dtype = dtype_of(&config["dtype"])?;
+        let dtype = type_of_model(config, listed)?;
         if let Some(dtype) = dtype {
             model = model.dtype(dtype);
         }
@@ -127,9 +136,11 @@ impl Sequential {
         }
         for (position, layer) in listed.iter().enumerate() {
             let name = layer["config"]["name"].as_str();
-            let name = name.map_or(format!("layer {position}"), str::to_string);
-            let made = make_layer(layer, custom);
-            model = model.add(made.map_err(|error| Error::of_part("layer", &name, error))?);
+            let made = custom.scope(|| make_layer(layer)).map_err(|error| {
+                let name = name.map_or(format!("layer {position}"), str::to_string);
+                Error::of_part("layer", &name, error)
+            })?;
+            model = model.add_named(made, name);
         }
         Ok(model)
     }
@@ -154,22 +165,17 @@ impl Sequential {
             return Ok(chain.input_shape.clone());
         }
         let first = self.layers.first().ok_or(Error::NoLayers)?;
-        match first.as_input() {
+        match first.layer.as_input() {
             Some(input) => Ok(input.shape().to_vec()),
-            None => Err(Error::NoInput {
-                first: first.given_name().unwrap_or(first.class_name()).to_string(),
-            }),
+            None => Err(first.no_input()),
         }
     }
 }
 
 /// Keras's object of a layer of this name.
 fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Result<Value> {
-    let mut object = serde_json::to_value(layer).map_err(|_| {
-        let advice = "give its `config`, so that it can be written to a file";
-        let what = format!("layer `{name}` ({})", layer.class_name());
-        Error::argument(what, "a configuration", "none", advice)
-    })?;
+    let written = compiled::written(layer);
+    let mut object = written.map_err(|error| Error::of_part("layer", name, error))?;
     let Some(object_of_layer) = object.as_object_mut() else {
         let (argument, expected) = ("config", "a class's name that begins with a capital letter");
         let advice = "rename the class in the layer's `config`";
@@ -184,6 +190,12 @@ fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Res
     if let Some(config) = config.as_object_mut() {
         config.insert("name".to_string(), json!(name));
         config.insert("dtype".to_string(), dtype.clone());
+        // One that is a layer would else be of Keras's own type.
+        if let Some(activation) = config.get_mut("activation")
+            && activation.get("module").is_some()
+        {
+            activation["config"]["dtype"] = dtype.clone();
+        }
         // Keras's layers take none where there is none.
         if config
             .get("activity_regularizer")
@@ -212,35 +224,51 @@ fn input_object(shape: &[usize], dtype: &Value) -> Value {
 }
 
 /// A layer of Keras's object.
-fn make_layer(object: &Value, custom: &CustomObjects) -> Result<Box<dyn Layer>> {
+fn make_layer(object: &Value) -> Result<Box<dyn Layer>> {
     if object["class_name"] == "InputLayer" {
         return Ok(Box::new(Input::new(&input_shape(object)?[..])));
     }
-    let class_name = object["class_name"].as_str().unwrap_or_default();
     let config = object["config"].as_object().cloned().unwrap_or_default();
-    if let Some(made) = custom.layer_of(class_name, &config) {
-        return made;
+    let object = json!({
+        "module": object["module"],
+        "class_name": object["class_name"],
+        "config": without_dtype(config)?,
+        "registered_name": object["registered_name"],
+    });
+    config::make("layer", LAYERS, &object)
+}
+
+/// The type of the model's numbers: that of its layers, where they have one. A model that Keras reads
+/// and writes again has Keras's own besides.
+fn type_of_model(config: &Value, layers: &[Value]) -> Result<Option<DType>> {
+    let others = layers
+        .iter()
+        .filter(|layer| layer["class_name"] != "InputLayer");
+    let types = others.map(|layer| dtype_of(&layer["config"]["dtype"]));
+    let mut types = types.collect::<Result<Vec<_>>>()?;
+    types.dedup();
+    match types[..] {
+        [Some(dtype)] => Ok(Some(dtype)),
+        _ => dtype_of(&config["dtype"]),
     }
-    let arguments = without_dtype(config)?;
-    let object = json!({"class_name": class_name, "config": arguments});
-    let made = serde_json::from_value::<Box<dyn Layer>>(object);
-    made.map_err(|error| {
-        let advice = "a layer of your own is loaded by `CustomObjects`";
-        Error::argument("layer", "one of the crate", error, advice)
-    })
 }
 
 /// An error for a layer of another type of numbers than the model's.
 fn check_types(layers: &[Value], of_model: DType) -> Result<()> {
     for layer in layers {
         let config = &layer["config"];
-        let own = dtype_of(&config["dtype"])?;
-        let is_input = layer["class_name"] == "InputLayer"; // whose samples are converted
-        if own.is_some_and(|own| own != of_model) && !is_input {
+        if layer["class_name"] == "InputLayer" {
+            dtype_of(&config["dtype"])?; // samples are converted
+            continue;
+        }
+        for written in [&config["dtype"], &config["activation"]["config"]["dtype"]] {
+            if dtype_of(written)?.is_none_or(|own| own == of_model) {
+                continue;
+            }
             let name = config["name"].as_str().unwrap_or("without a name");
             let expected = format!("the model's type, {of_model:?}");
             let advice = "make all layers of one type: keras.config.set_dtype_policy";
-            let error = Error::argument("dtype", expected, &config["dtype"], advice);
+            let error = Error::argument("dtype", expected, written, advice);
             return Err(Error::of_part("layer", name, error));
         }
     }
@@ -308,7 +336,7 @@ fn policy(dtype: DType) -> Value {
 
 /// The type of numbers of Keras's object or name of one.
 fn dtype_of(value: &Value) -> Result<Option<DType>> {
-    match crate::config::type_name(value) {
+    match config::type_name(value) {
         Some("float32") => Ok(Some(DType::F32)),
         Some("float64") => Ok(Some(DType::F64)),
         None if value.is_null() => Ok(None),

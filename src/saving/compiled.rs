@@ -1,39 +1,48 @@
 //! What `compile` was given, as Keras's JSON.
 
-use super::CustomObjects;
 use crate::{
-    Error, Result, Sequential,
+    CustomObjects, Error, Result, Sequential,
     losses::Loss,
     metrics::{Metric, Weighted},
     model::Compiled,
     optimizers::Optimizer,
     printing::warn,
 };
-use serde_json::{Map, Value, json};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::path::Path;
 
-/// Keras's object; null where a part of the user's own has no configuration.
-pub(super) fn object(compiled: &Compiled) -> Value {
-    let written = || -> serde_json::Result<Value> {
-        let metrics = |weighted| -> serde_json::Result<Vec<Value>> {
-            let metrics = compiled.metrics.iter();
-            let metrics = metrics.filter(|metric| metric.weighted() == weighted);
-            metrics
-                .map(|metric| serde_json::to_value(&**metric))
-                .collect()
-        };
-        Ok(json!({
-            "optimizer": serde_json::to_value(&*compiled.optimizer.rule)?,
-            "loss": serde_json::to_value(&*compiled.loss)?,
-            "loss_weights": null,
-            "metrics": metrics(false)?,
-            "weighted_metrics": metrics(true)?,
-            "run_eagerly": false,
-            "steps_per_execution": 1,
-            "jit_compile": false,
-        }))
+/// Keras's object.
+///
+/// # Errors
+/// When a part of the user's own has no configuration.
+pub(super) fn object(compiled: &Compiled) -> Result<Value> {
+    let metrics = |weighted| -> Result<Vec<Value>> {
+        let metrics = compiled.metrics.iter();
+        let metrics = metrics.filter(|metric| metric.weighted() == weighted);
+        metrics.map(|metric| written(&**metric)).collect()
     };
-    written().unwrap_or(Value::Null)
+    Ok(json!({
+        "optimizer": written(&*compiled.optimizer.rule)?,
+        "loss": written(&*compiled.loss)?,
+        "loss_weights": null,
+        "metrics": metrics(false)?,
+        "weighted_metrics": metrics(true)?,
+        "run_eagerly": false,
+        "steps_per_execution": 1,
+        "jit_compile": false,
+    }))
+}
+
+/// Keras's object of a part.
+pub(super) fn written(part: &(impl Serialize + ?Sized)) -> Result<Value> {
+    serde_json::to_value(part).map_err(|problem| {
+        let (expected, advice) = (
+            "one of every part",
+            "give its `config` to write it to a file",
+        );
+        Error::argument("config", expected, problem, advice)
+    })
 }
 
 /// What `compile` takes.
@@ -46,7 +55,8 @@ struct Parts {
 /// Compiles a model as Keras's object says. What is not known here, or out of range, leaves the model not
 /// compiled, after a line on standard error: layers and weights are what nobody can make again.
 pub(super) fn compile(model: &mut Sequential, config: &Value, custom: &CustomObjects, path: &Path) {
-    let compiled = parts(config, custom).and_then(|parts| match parts {
+    let compiled = custom.scope(|| parts(config));
+    let compiled = compiled.and_then(|parts| match parts {
         Some(parts) => model.compile(parts.optimizer, parts.loss, parts.metrics),
         None => Ok(()),
     });
@@ -56,7 +66,7 @@ pub(super) fn compile(model: &mut Sequential, config: &Value, custom: &CustomObj
 }
 
 /// The parts of Keras's object; none where the model was not compiled.
-fn parts(config: &Value, custom: &CustomObjects) -> Result<Option<Parts>> {
+fn parts(config: &Value) -> Result<Option<Parts>> {
     if config.is_null() || config["optimizer"].is_null() {
         return Ok(None);
     }
@@ -71,35 +81,27 @@ fn parts(config: &Value, custom: &CustomObjects) -> Result<Option<Parts>> {
     if only(weights).is_some_and(|weight| weight.as_f64() != Some(1.0)) {
         return refused("loss_weights", weights);
     }
-    let mut metrics = Vec::new();
+    let mut metrics: Vec<Box<dyn Metric>> = Vec::new();
     for metric in listed(&config["metrics"]) {
-        metrics.push(make_metric(metric, custom)?);
+        metrics.push(made("metric", metric)?);
     }
     for metric in listed(&config["weighted_metrics"]) {
-        metrics.push(Box::new(Weighted(make_metric(metric, custom)?)) as Box<dyn Metric>);
+        let metric: Box<dyn Metric> = made("metric", metric)?;
+        metrics.push(Box::new(Weighted(metric)));
     }
-    let optimizer = serde_json::from_value(config["optimizer"].clone());
     Ok(Some(Parts {
-        optimizer: optimizer.map_err(|error| unknown("optimizer", error))?,
-        loss: make_loss(loss, custom)?,
+        optimizer: made("optimizer", &config["optimizer"])?,
+        loss: made("loss", loss)?,
         metrics,
     }))
 }
 
-fn make_loss(value: &Value, custom: &CustomObjects) -> Result<Box<dyn Loss>> {
-    let (class_name, config) = class_of(value);
-    match custom.loss_of(&class_name, &config) {
-        Some(made) => made,
-        None => serde_json::from_value(untyped(value)).map_err(|error| unknown("loss", error)),
-    }
-}
-
-fn make_metric(value: &Value, custom: &CustomObjects) -> Result<Box<dyn Metric>> {
-    let (class_name, config) = class_of(value);
-    match custom.metric_of(&class_name, &config) {
-        Some(made) => made,
-        None => serde_json::from_value(untyped(value)).map_err(|error| unknown("metric", error)),
-    }
+/// A part of Keras's object.
+fn made<P: DeserializeOwned>(kind: &str, value: &Value) -> Result<P> {
+    serde_json::from_value(untyped(value)).map_err(|error| {
+        let advice = "layers and weights are loaded: compile the model";
+        Error::argument(kind, "one that is known here", error, advice)
+    })
 }
 
 /// An object without the type of its numbers, which is the model's.
@@ -109,21 +111,6 @@ fn untyped(value: &Value) -> Value {
         config.remove("dtype");
     }
     value
-}
-
-/// A class and its arguments; of a bare name there are none.
-fn class_of(value: &Value) -> (String, Map<String, Value>) {
-    let name = value["class_name"].as_str().or_else(|| value.as_str());
-    let config = value["config"].as_object().cloned().unwrap_or_default();
-    (name.unwrap_or_default().to_string(), config)
-}
-
-fn unknown(kind: &str, error: serde_json::Error) -> Error {
-    let advice = match kind {
-        "optimizer" => "load the weights alone, by `load_weights`, into a model compiled with it",
-        _ => "one of your own is loaded by `CustomObjects`",
-    };
-    Error::argument(kind, "one of the crate", error, advice)
 }
 
 /// The one value of what may be a list or a map of outputs; none of null.

@@ -1,7 +1,7 @@
 //! Whole models as `.keras` files: a zip of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{
-    Backup, CustomObjects,
+    Backup,
     atomic::{self, Prepared},
     backup, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
@@ -10,7 +10,7 @@ use super::{
     not_hdf5, of_file, unwritten,
     weights_h5::{Layout, Saved, add_tensors, tree},
 };
-use crate::{Error, Result, Sequential};
+use crate::{CustomObjects, Error, Result, Sequential, printing::warn};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,9 +63,9 @@ impl Sequential {
     /// `keras.models.load_model`.
     ///
     /// The file is replaced whole or, where something goes wrong, stays as it was; where `path` is a
-    /// link, it stays, and the file that it names is replaced. A loss or a metric
-    /// of your own without a `config`, such as a closure, cannot be written: the model is then saved
-    /// as one that is not compiled.
+    /// link, it stays, and the file that it names is replaced. A loss, a metric, an optimizer or a
+    /// schedule of your own without a `config`, such as a closure, cannot be written: the model is then
+    /// saved as one that is not compiled, after a line on standard error.
     ///
     /// ```
     /// use candle_keras::prelude::*;
@@ -87,14 +87,20 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// When the model is not built, the name does not end in `.keras`, a layer of your own gives no
-    /// `config`, or the file cannot be written.
+    /// When the model is not built, the name does not end in `.keras`, a layer of your own, or
+    /// an initializer, a regularizer or a constraint in one, gives no `config`, or the file cannot be written.
     ///
     /// Keras: `save`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.built("save")?;
         check_model_file("path", path)?;
+        if let Some(Err(error)) = self.compiled.as_ref().map(compiled::object) {
+            warn(&format!(
+                "{}: saved as not compiled: {error}",
+                path.display()
+            ));
+        }
         self.prepare(path, None)?.put_in_place()
     }
 
@@ -178,7 +184,7 @@ impl Sequential {
         Self::load_with(path, device, &CustomObjects::new())
     }
 
-    /// The same with layers, losses and metrics of your own.
+    /// The same with parts of your own.
     ///
     /// # Errors
     /// As for [`load`](Self::load).

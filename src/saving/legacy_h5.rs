@@ -1,12 +1,12 @@
 //! Whole models as `.h5` files, Keras's format before `.keras`. They are read, not written.
 
 use super::{
-    CustomObjects, compiled,
+    compiled,
     hdf5::read::{Attribute, File as Hdf5, FilePart},
     limits, not_hdf5, of_file, saved,
     weights_h5::{Layout, Saved},
 };
-use crate::{Error, Result, Sequential};
+use crate::{CustomObjects, Error, Result, Sequential};
 use candle_core::Device;
 use serde_json::Value;
 use std::{fs::File, path::Path};

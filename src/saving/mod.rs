@@ -4,7 +4,6 @@ mod architecture;
 mod atomic;
 mod backup;
 mod compiled;
-mod custom_objects;
 mod early_sync;
 mod hdf5;
 mod keras;
@@ -17,7 +16,6 @@ mod weights;
 mod weights_h5;
 
 pub(crate) use backup::{ADVICE as BACKUP_ADVICE, Backup, Backups, Expected, Position};
-pub use custom_objects::CustomObjects;
 pub(crate) use number::Number;
 
 use crate::{Error, Result};

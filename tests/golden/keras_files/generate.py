@@ -142,6 +142,16 @@ def float64(random):
     return model, x, one_hot(random, 2).astype("float64")
 
 
+def activations(random):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(5, layers.LeakyReLU(0.3))])
+    model.add(layers.Dense(5, layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2)))
+    model.add(layers.Dense(5, layers.Activation("tanh")))
+    model.add(layers.Activation(layers.ELU(0.5)))
+    model.add(layers.Dense(3, layers.Softmax()))
+    model.compile(optimizers.SGD(0.1), "categorical_crossentropy", metrics=["accuracy"])
+    return model, random.standard_normal((SAMPLES, 4)).astype("float32"), one_hot(random, 3)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -153,7 +163,7 @@ def main():
         keras.utils.set_random_seed(20260)
         return np.random.default_rng(20260)
 
-    for make in [mlp, embedding, schedule, normalization, float64]:
+    for make in [mlp, embedding, schedule, normalization, float64, activations]:
         random = anew()
         trained(folder, make.__name__, *make(random), draws=make is embedding)
         keras.config.set_dtype_policy("float32")
