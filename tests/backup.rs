@@ -396,23 +396,48 @@ fn where_the_latest_backup_is_damaged_the_one_before_it_is_taken_up() {
         assert!(file("previous.keras").exists());
         let bytes = fs::read(file("latest.keras")).unwrap();
         fs::write(file("latest.keras"), &bytes[..whole]).unwrap();
-        let error = text(run(false, None));
-        assert!(
-            error.contains("not a .keras file that can be read"),
-            "{error}"
-        );
         // Killed before the next backup: the damaged one is not in the way of the other.
         let other = fs::read(file("previous.keras")).unwrap();
         assert!(run(true, Some(0)).is_err());
         assert!(!file("latest.keras").exists());
+        assert_eq!(fs::read(file("damaged.keras")).unwrap(), bytes[..whole]);
         assert_eq!(fs::read(file("previous.keras")).unwrap(), other);
         assert_eq!(run(true, None).unwrap(), unbroken);
         assert!(!temporary.path().join("backup").exists());
     }
-    // Killed between the two renames.
-    assert!(run(true, Some(9)).is_err());
-    fs::rename(file("latest.keras"), file("previous.keras")).unwrap();
-    assert_eq!(run(true, None).unwrap(), unbroken);
+    // Killed between the two renames, and started again by a program that keeps one.
+    for double in [true, false] {
+        assert!(run(true, Some(9)).is_err());
+        fs::rename(file("latest.keras"), file("previous.keras")).unwrap();
+        assert_eq!(run(double, None).unwrap(), unbroken);
+        assert!(!temporary.path().join("backup").exists());
+    }
+    // One alone that is damaged is an error.
+    assert!(run(false, Some(9)).is_err());
+    fs::write(file("latest.keras"), "damaged").unwrap();
+    let error = text(run(false, None));
+    assert!(
+        error.contains("not a .keras file that can be read"),
+        "{error}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_latest_backup_that_the_system_does_not_give_is_an_error_and_stays() {
+    let temporary = tempfile::tempdir().unwrap();
+    let run = |kill| {
+        let folder = temporary.path().join("backup");
+        let backups = BackupAndRestore::new(folder).double_checkpoint(true);
+        program(temporary.path(), Some(backups), kill)
+    };
+    assert!(run(Some(9)).is_err());
+    // A socket in its place is there, and cannot be opened.
+    let latest = temporary.path().join("backup/latest.keras");
+    fs::remove_file(&latest).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&latest).unwrap();
+    assert!(matches!(run(None), Err(Error::File { path, .. }) if path == latest));
+    assert!(latest.exists() && latest.with_file_name("previous.keras").exists());
 }
 
 /// A fit of three epochs with a backup in `folder` after every batch; its error, if it is killed.

@@ -284,6 +284,20 @@ fn a_checkpoint_of_every_epoch_fills_in_its_names_and_holds_the_weights_of_then(
 }
 
 #[test]
+fn a_model_that_could_not_be_loaded_is_no_checkpoint_and_the_one_before_it_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    line(1.0).save(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let (x, y) = data();
+    let checkpoint = ModelCheckpoint::new(&path).save_freq(SaveFreq::Batches(1));
+    // The loss of the first step is finite, what it makes of the weight is not.
+    let fitted = line(f64::MAX).fit(&x, &y, quiet().callback(checkpoint));
+    assert!(error(fitted).contains("finite"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn a_best_model_that_could_not_be_saved_is_not_what_the_next_one_has_to_beat() {
     let folder = tempfile::tempdir().unwrap();
     let best = folder.path().join("models/best.keras");

@@ -202,11 +202,59 @@ fn weights_of_another_optimizer_leave_a_frozen_layer_as_it_is() {
         }
         model
     };
-    with(Box::new(Adam::new(0.01))).save_weights(&path).unwrap();
-    let mut other = with(Box::new(Sgd::new(0.01)));
-    other.load_weights(&path).unwrap();
-    other.set_trainable("head", true).unwrap();
-    other.fit(&x, &y, epochs(1)).unwrap();
+    let adam = with(Box::new(Adam::new(0.01)));
+    adam.save_weights(&path).unwrap();
+    let momentum = || Box::new(Sgd::new(0.01).momentum(0.9));
+    let (mut loaded, mut given) = (with(momentum()), with(momentum()));
+    loaded.load_weights(&path).unwrap();
+    given.set_weights(&adam.get_weights().unwrap()).unwrap();
+    for model in [&mut loaded, &mut given] {
+        model.set_trainable("head", true).unwrap();
+        model.fit(&x, &y, epochs(1)).unwrap();
+    }
+    assert_eq!(bits(&loaded), bits(&given));
+}
+
+#[test]
+fn a_model_that_could_not_be_loaded_does_not_replace_one_that_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = network();
+    let finite = model.get_weights().unwrap();
+    for name in ["m.keras", "m.weights.h5", "m.safetensors"] {
+        let path = folder.path().join(name);
+        let save = |model: &Sequential| match name {
+            "m.keras" => model.save(&path),
+            _ => model.save_weights(&path),
+        };
+        save(&model).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let (x, y) = data();
+        // One step of an endless rate: the loss before it is finite.
+        model
+            .compile(Sgd::new(f64::MAX), CategoricalCrossentropy::new(), ())
+            .unwrap();
+        model.train_on_batch(&x, &y).unwrap();
+        let error = text(save(&model));
+        assert!(
+            error.contains("holds a number that is not finite"),
+            "{error}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        model.set_weights(&finite).unwrap();
+    }
+    // A configuration of more numbers than are read.
+    let path = folder.path().join("m.keras");
+    let many = vec![0.5; 600_000];
+    let wide = Sequential::new().add(Input::new(600_000));
+    let normalization = candle_keras::layers::Normalization::new();
+    let wide = wide.add(normalization.mean(many.clone()).variance(many));
+    let whole = fs::read(&path).unwrap();
+    let error = text(wide.build(&Device::Cpu).unwrap().save(&path));
+    assert!(
+        error.contains("config.json: expected at most 1048576 values"),
+        "{error}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), whole);
 }
 
 /// A layer of the user's own, with a weight.

@@ -16,14 +16,14 @@ use std::{
 /// the learning rate, the seed and all that is drawn from it, which layers are frozen, the epoch and
 /// the batch in it, the counts of the loss and the metrics, the history, and the state of the other
 /// callbacks. [`History`](crate::History) then has the epochs before the interruption as well. When
-/// `fit` has come to its end, the backup is removed.
+/// `fit` has come to its end, the backup is removed: where the model must not be lost before it is in a file,
+/// keep it by [`delete_checkpoint(false)`](Self::delete_checkpoint), `save`, and remove the folder.
 ///
 /// The program must be the same: the same layers, compilation, data, options and callbacks, as far as
 /// that can be seen; another is an error that says to remove the backup. Each `fit` of a program needs
 /// a folder of its own. What is not in a backup: a callback of your own that gives no
 /// [`state`](Callback::state); the counts of a metric of your own that gives none
-/// ([`Counter::state`](crate::metrics::Counter::state)), which begin anew at the batch; slots of a
-/// layer that is frozen at the time; and the position of a source of batches, which is taken from its
+/// ([`Counter::state`](crate::metrics::Counter::state)), which begin anew at the batch; and the position of a source of batches, which is taken from its
 /// beginning again, and its batches passed over. Where a number is not finite in an epoch that was
 /// taken up in its middle, the model goes back to the backup, not to the epoch's beginning.
 ///
@@ -103,7 +103,8 @@ impl BackupAndRestore {
     }
 
     /// Whether backups are removed at the end of `fit`, and the folder if it is empty then. Where they
-    /// are kept, the next `fit` of more epochs goes on from the last one.
+    /// are kept, the next `fit` of more epochs goes on from the last one, and one of as many gives the
+    /// trained model at once.
     pub fn delete_checkpoint(mut self, delete_checkpoint: bool) -> Self {
         self.delete_checkpoint = delete_checkpoint;
         self
@@ -148,8 +149,8 @@ impl BackupAndRestore {
         self.save_freq == SaveFreq::Epoch || self.is_interrupted()
     }
 
-    /// A backup was written.
-    pub(crate) fn written(&mut self) {
+    /// A backup was written, or could not be of these weights.
+    pub(crate) fn handled(&mut self) {
         self.batches = 0;
     }
 

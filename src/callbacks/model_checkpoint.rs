@@ -3,7 +3,12 @@ use super::{
     file_name::{FileName, Number as Filled},
     monitor::{Monitor, check_finite},
 };
-use crate::{Logs, Result, Sequential, printing::say, python, saving, saving::Number};
+use crate::{
+    Logs, Result, Sequential,
+    printing::{say, warn},
+    python, saving,
+    saving::Number,
+};
 use std::path::{Path, PathBuf};
 
 /// When a [`ModelCheckpoint`] or a [`BackupAndRestore`](super::BackupAndRestore) saves.
@@ -55,7 +60,7 @@ pub enum SaveFreq {
 /// `initial_value_threshold` is not finite, `mode` is [`Mode::Auto`] and no loss or metric of the
 /// name that is monitored says which way is better, or the file cannot be written. Where
 /// `save_best_only` finds no number of that name in the logs, it saves, after a warning on standard
-/// error.
+/// error. A model of which a weight is not finite is not saved, after another: the file before it stays.
 ///
 /// Keras: `ModelCheckpoint`. As there, the best number is kept from one `fit` to the next.
 #[derive(Debug, Clone)]
@@ -166,6 +171,14 @@ impl ModelCheckpoint {
     /// Saves, if the model is to be saved.
     fn save(&mut self, batch: Option<usize>, logs: &Logs, model: &Sequential) -> Result<()> {
         let file = self.file(batch, logs)?;
+        if let Some(weight) = model.weight_not_finite()? {
+            // Before `fit` finds it, at the end of the epoch.
+            let file = file.display();
+            warn(&format!(
+                "{file}: not saved, as `{weight}` holds a number that is not finite"
+            ));
+            return Ok(());
+        }
         let best = self.monitor.best;
         if !self.is_wanted(logs, &file) {
             return Ok(());

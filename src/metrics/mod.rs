@@ -293,7 +293,8 @@ pub trait Counter: Debug + Send + Sync {
 
     /// What it has counted so far, as numbers, for
     /// [`BackupAndRestore`](crate::callbacks::BackupAndRestore) in the middle of an epoch. A counter
-    /// that gives none counts anew when the epoch is taken up again.
+    /// that gives none counts anew when the epoch is taken up again; of one that gives some,
+    /// [`restore`](Self::restore) must take them, or the backup cannot be taken up.
     ///
     /// # Errors
     /// When candle's operations fail.

@@ -41,8 +41,8 @@ impl Optimization {
         variables.map(Stored::Kept).chain(numbers).collect()
     }
 
-    /// What is kept of weights that are not trained at the moment, by the weight's place: Keras's files
-    /// have none of it, and the training may go on with them.
+    /// What is kept of weights that are not trained at the moment, by the weight's place. Keras reads
+    /// none of it, and the training may go on with them.
     pub(crate) fn resting<'a>(
         &'a self,
         weights: impl IntoIterator<Item = &'a Weight>,

@@ -5,6 +5,7 @@ use crate::Result;
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufWriter, ErrorKind},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -82,9 +83,9 @@ impl Prepared {
     fn settle(&self) -> io::Result<()> {
         #[cfg(unix)]
         if let Ok(replaced) = fs::metadata(&self.target) {
-            // A file system without permissions has none to keep.
-            let _ = self.file.set_permissions(replaced.permissions());
+            keep_permissions(&self.file, &replaced)?;
         }
+        note("sync the file");
         self.file.sync_all()
     }
 
@@ -100,10 +101,38 @@ impl Prepared {
 
     fn rename(&mut self) -> io::Result<()> {
         let folder = open_folder(folder_of(&self.target))?;
+        note("rename");
         fs::rename(&self.temporary, &self.target)?;
         self.in_place = true;
-        in_place(folder.map_or(Ok(()), |folder| folder.sync_all()))
+        note("sync the folder");
+        folder_synced(folder.map_or(Ok(()), |folder| folder.sync_all()))
     }
+}
+
+/// Gives a file the owner, the group and the permissions of the one that it replaces. Where the system
+/// does not let another group have it, no group may read it.
+#[cfg(unix)]
+fn keep_permissions(file: &File, replaced: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let new = file.metadata()?;
+    let mut mode = replaced.mode();
+    if (new.uid(), new.gid()) != (replaced.uid(), replaced.gid()) {
+        // Root may give it away; others may give it to a group of theirs.
+        let given = fchown(file, Some(replaced.uid()), Some(replaced.gid()))
+            .or_else(|_| fchown(file, None, Some(replaced.gid())));
+        if given.is_err() && new.gid() != replaced.gid() {
+            mode &= !0o070;
+        }
+    }
+    // A file system without permissions has none to keep.
+    let _ = file.set_permissions(fs::Permissions::from_mode(mode));
+    Ok(())
+}
+
+/// Keeps what is done in which order, for the tests: what a crash finds cannot be seen otherwise.
+fn note(_what: &'static str) {
+    #[cfg(test)]
+    tests::NOTED.with_borrow_mut(|noted| noted.push(_what));
 }
 
 impl Drop for Prepared {
@@ -144,10 +173,20 @@ fn check_replaceable(target: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, problem))
 }
 
-/// What the names of the temporary files of `target` begin with.
+/// What the names of the temporary files of `target` begin with. They are longer than its own name, of
+/// which a long one, that would leave no room, is there as a number.
 fn hidden(target: &Path) -> Option<OsString> {
+    const LONG: usize = 200;
+    let name = target.file_name()?;
     let mut hidden = OsString::from(".");
-    hidden.push(target.file_name()?);
+    match name.len() {
+        0..=LONG => hidden.push(name),
+        _ => {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            hidden.push(format!("{:016x}", hasher.finish()));
+        }
+    }
     hidden.push(".");
     Some(hidden)
 }
@@ -216,10 +255,30 @@ fn remove_left_behind(target: &Path) {
             continue;
         }
         let opened = OpenOptions::new().write(true).open(entry.path());
-        if opened.is_ok_and(|file| file.try_lock().is_ok()) {
+        // Locked until it is gone: whoever has just made it would take it for his own.
+        if let Ok(file) = opened
+            && file.try_lock().is_ok()
+        {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Makes a folder and those that it is in, where there are none, and brings their names to the disk: a
+/// file is as safe as the folders around it.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let around = folder_of(folder);
+    make_folder(around)?;
+    match fs::create_dir(folder) {
+        // Another process was first.
+        Err(_) if folder.is_dir() => {}
+        made => made?,
+    }
+    note("sync the folder around");
+    folder_synced(open_folder(around)?.map_or(Ok(()), |around| around.sync_all()))
 }
 
 /// A folder, to bring its names to the disk; none where it can be written to but not opened.
@@ -238,7 +297,7 @@ fn open_folder(_folder: &Path) -> io::Result<Option<File>> {
 }
 
 /// What it means for a file that has its name already how its folder was brought to the disk.
-fn in_place(synced: io::Result<()>) -> io::Result<()> {
+fn folder_synced(synced: io::Result<()>) -> io::Result<()> {
     let Err(error) = synced else {
         return Ok(());
     };
@@ -256,7 +315,11 @@ fn in_place(synced: io::Result<()>) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::Error;
-    use std::io::Write;
+    use std::{cell::RefCell, io::Write};
+
+    thread_local! {
+        pub(super) static NOTED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
 
     fn write_text(path: &Path, text: &str) -> Result<()> {
         write(path, |file| {
@@ -284,6 +347,43 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_is_said_to_be_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        NOTED.take();
+        write_text(&folder.path().join("file"), "text").unwrap();
+        let expected = ["sync the file", "rename", "sync the folder"];
+        assert_eq!(NOTED.take(), expected);
+        make_folder(&folder.path().join("a/b")).unwrap();
+        assert_eq!(NOTED.take(), ["sync the folder around"; 2]);
+        make_folder(&folder.path().join("a/b")).unwrap();
+        assert_eq!(NOTED.take(), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_system_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{}.keras", "n".repeat(249)));
+        fs::write(folder.path().join("plain"), "").unwrap();
+        write_text(&path, "text").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+    }
+
+    #[test]
+    fn threads_that_save_to_one_path_do_not_take_each_other_s_file_for_one_left_behind() {
+        // In memory where that can be: a disk would take seconds for so many.
+        let memory = tempfile::tempdir_in("/dev/shm");
+        let folder = memory.or_else(|_| tempfile::tempdir()).unwrap();
+        let path = folder.path().join("file");
+        std::thread::scope(|scope| {
+            for text in ["first", "second", "third"] {
+                let path = &path;
+                scope.spawn(move || (0..500).for_each(|_| write_text(path, text).unwrap()));
+            }
+        });
         assert_eq!(names(folder.path()), ["file"]);
     }
 
@@ -422,11 +522,11 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_folder_that_cannot_be_brought_to_the_disk_is_an_error_that_says_what_is_in_place() {
-        let of_code = |code| in_place(Err(io::Error::from_raw_os_error(code)));
-        assert!(in_place(Ok(())).is_ok());
+        let of_code = |code| folder_synced(Err(io::Error::from_raw_os_error(code)));
+        assert!(folder_synced(Ok(())).is_ok());
         let (einval, eio) = (22, 5);
         assert!(of_code(einval).is_ok(), "not for folders");
-        assert!(in_place(Err(ErrorKind::Unsupported.into())).is_ok());
+        assert!(folder_synced(Err(ErrorKind::Unsupported.into())).is_ok());
         let error = of_code(eio).unwrap_err().to_string();
         let start = "the new file is in place, but a power cut may undo that: ";
         assert!(error.starts_with(start), "{error}");

@@ -8,7 +8,7 @@ use super::{
     of_file, saved,
     weights_h5::{Layout, Saved},
 };
-use crate::{Result, Sequential, callbacks::State, printing::warn};
+use crate::{Error, Result, Sequential, callbacks::State, printing::warn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -65,8 +65,10 @@ pub(crate) struct Expected {
 #[derive(Debug)]
 pub(crate) struct Backups {
     latest: PathBuf,
-    /// Where the one before the latest is kept, if it is.
-    previous: Option<PathBuf>,
+    /// The one before the latest.
+    previous: PathBuf,
+    /// Whether that is kept. One that is there is taken up all the same.
+    double: bool,
 }
 
 pub(crate) const ADVICE: &str = "start the program as it was, or remove the backup to begin anew";
@@ -75,7 +77,8 @@ impl Backups {
     pub(crate) fn new(folder: &Path, double: bool) -> Self {
         Self {
             latest: folder.join("latest.keras"),
-            previous: double.then(|| folder.join("previous.keras")),
+            previous: folder.join("previous.keras"),
+            double,
         }
     }
 
@@ -85,9 +88,8 @@ impl Backups {
 
     /// The backup that would be taken up, if there is one.
     pub(crate) fn newest(&self) -> Option<&Path> {
-        let files = [Some(&self.latest), self.previous.as_ref()];
-        let there = files.into_iter().flatten().find(|path| path.exists());
-        there.map(PathBuf::as_path)
+        let mut files = [&self.latest, &self.previous].into_iter();
+        files.find(|path| path.exists()).map(PathBuf::as_path)
     }
 
     /// Writes a backup in place of the latest one, which becomes the previous one where that is kept.
@@ -100,47 +102,58 @@ impl Backups {
 
     /// Between the two renames the previous one is what is taken up.
     fn put_in_place(&self, new: Prepared) -> Result<()> {
-        let previous = self.previous.as_ref().filter(|_| self.latest.exists());
-        if let Some(previous) = previous {
-            let moved = fs::rename(&self.latest, previous);
-            moved.map_err(|error| of_file(previous, error))?;
+        let moves = self.double && self.latest.exists();
+        if moves {
+            let moved = fs::rename(&self.latest, &self.previous);
+            moved.map_err(|error| of_file(&self.previous, error))?;
         }
         let placed = new.put_in_place();
-        if let (Err(_), Some(previous), false) = (&placed, previous, self.latest.exists()) {
+        if moves && placed.is_err() && !self.latest.exists() {
             // The first error says what is wrong.
-            let _ = fs::rename(previous, &self.latest);
+            let _ = fs::rename(&self.previous, &self.latest);
         }
         placed
     }
 
     /// Gives a model the state of the latest backup, if there is one; of the previous one where the
-    /// latest cannot be read.
+    /// latest is damaged, which then stays as `damaged.keras`.
+    ///
+    /// # Errors
+    /// When none can be taken up. What may pass, such as a right that is missing, ends it as well: a later
+    /// run can still take up the latest.
     pub(crate) fn restore(
         &self,
         model: &mut Sequential,
         expected: &Expected,
     ) -> Result<Option<Backup>> {
-        let previous = self.previous.as_ref().filter(|path| path.exists());
-        if !self.latest.exists() && previous.is_none() {
-            return Ok(None);
+        if !self.latest.exists() {
+            let restored = self
+                .previous
+                .exists()
+                .then(|| restore(&self.previous, model, expected));
+            return restored.transpose();
         }
-        let latest = restore(&self.latest, model, expected);
-        let (Some(previous), Err(error)) = (previous, &latest) else {
-            return latest.map(Some);
+        let error = match restore(&self.latest, model, expected) {
+            Err(error @ Error::SavedFile { .. }) if self.previous.exists() => error,
+            latest => return latest.map(Some),
         };
-        if self.latest.exists() {
-            warn(&format!("{error}; going on from {}", previous.display()));
-        }
-        let restored = restore(previous, model, expected)?;
-        // It must not take the place of the previous one with the next backup; none that can be read may.
-        let _ = fs::remove_file(&self.latest);
+        warn(&format!(
+            "{error}; going on from {}",
+            self.previous.display()
+        ));
+        let restored = restore(&self.previous, model, expected)?;
+        // It must not take the place of the previous one with the next backup.
+        let _ = fs::rename(&self.latest, self.damaged());
         Ok(Some(restored))
+    }
+
+    fn damaged(&self) -> PathBuf {
+        self.folder().join("damaged.keras")
     }
 
     /// Removes all, and the folder if it is empty then.
     pub(crate) fn remove(&self) -> Result<()> {
-        let files = self.previous.iter().chain([&self.latest]);
-        for path in files {
+        for path in [&self.damaged(), &self.previous, &self.latest] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(of_file(path, error));

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
-    sync::mpsc::{SyncSender, sync_channel},
+    sync::mpsc::{SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
 };
 
@@ -41,28 +41,54 @@ impl<'a> EarlySync<'a> {
 
     /// Waits for the second thread. What was written last is left for the file's own `sync_all`.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        let Some(Worker { orders, thread }) = self.worker.take() else {
-            return Ok(());
-        };
-        drop(orders);
-        let synced = thread.join();
-        synced.unwrap_or_else(|_| Err(io::Error::other("a thread failed")))
+        self.worker.take().map_or(Ok(()), Worker::join)
     }
 
     /// Has the second thread bring to the disk what is there. Where it is still at it, or there can be
     /// no thread, more is left for the end.
     fn order(&mut self) -> io::Result<()> {
         if self.worker.is_none() {
-            let file = self.file.try_clone()?;
-            let (orders, taken) = sync_channel(1);
-            let work = move || taken.into_iter().try_for_each(|()| file.sync_data());
-            let spawned = std::thread::Builder::new().spawn(work);
-            self.worker = spawned.ok().map(|thread| Worker { orders, thread });
+            self.worker = Worker::new(self.file);
         }
-        if let Some(worker) = &self.worker {
-            let _ = worker.orders.try_send(());
+        let sent = self
+            .worker
+            .as_ref()
+            .map(|worker| worker.orders.try_send(()));
+        match sent {
+            // It ends before the file does for an error alone.
+            Some(Err(TrySendError::Disconnected(()))) => {
+                self.worker.take().map_or(Ok(()), Worker::join)
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Worker {
+    /// None where the system has no more threads or files to give.
+    fn new(file: &File) -> Option<Self> {
+        let file = file.try_clone().ok()?;
+        let (orders, taken) = sync_channel(1);
+        let work = move || taken.into_iter().try_for_each(|()| file.sync_data());
+        let thread = std::thread::Builder::new().spawn(work).ok()?;
+        Some(Self { orders, thread })
+    }
+
+    fn join(self) -> io::Result<()> {
+        drop(self.orders);
+        let synced = self.thread.join();
+        synced.unwrap_or_else(|_| Err(io::Error::other("a thread failed")))
+    }
+}
+
+/// A file that is given up leaves its room on the disk to the next one, which a thread that still holds
+/// it would not.
+impl Drop for EarlySync<'_> {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            let _ = self.file.set_len(0);
+            let _ = worker.join();
+        }
     }
 }
 
@@ -118,9 +144,26 @@ mod tests {
     fn what_keeps_a_file_from_the_disk_is_an_error_at_the_end() {
         // It takes all that is written, and has nothing to bring it to.
         let file = File::options().write(true).open("/dev/null").unwrap();
-        let mut file = EarlySync::new(&file);
-        file.at_once = 1;
-        file.write_all(b"lost").unwrap();
-        assert!(file.finish().is_err());
+        let begun = || {
+            let mut file = EarlySync::new(&file);
+            file.at_once = 1;
+            file.write_all(b"lost").unwrap();
+            file
+        };
+        assert!(begun().finish().is_err());
+        // Or before it, where more is written.
+        let mut file = begun();
+        assert!((0..100_000).any(|_| file.write_all(b"more").is_err()));
+    }
+
+    #[test]
+    fn a_file_that_is_given_up_takes_no_room() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let file = File::create(path.path()).unwrap();
+        let mut writer = EarlySync::new(&file);
+        writer.at_once = 10;
+        writer.write_all(&[1; 10_000]).unwrap();
+        drop(writer);
+        assert_eq!(file.metadata().unwrap().len(), 0);
     }
 }

@@ -3,11 +3,11 @@
 use super::{
     Backup,
     atomic::{self, Prepared},
-    backup, check_model_file, compiled,
+    backup, check_finite, check_model_file, compiled,
     hdf5::read::{File as Hdf5, FilePart, ReadAt},
     legacy_h5,
     limits::{self, LONGEST_TEXT, MOST_STEPS, most_bytes},
-    not_hdf5, of_file, unwritten,
+    may_pass, not_hdf5, of_file, unwritten,
     weights_h5::{Layout, Saved, add_tensors, tree},
 };
 use crate::{CustomObjects, Error, Result, Sequential, printing::warn};
@@ -87,7 +87,7 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// When the model is not built, the name does not end in `.keras`, a layer of your own, or
+    /// When the model is not built, the name does not end in `.keras`, a weight is not finite, a layer of your own, or
     /// an initializer, a regularizer or a constraint in one, gives no `config`, or the file cannot be written.
     ///
     /// Keras: `save`.
@@ -95,6 +95,7 @@ impl Sequential {
         let path = path.as_ref();
         self.built("save")?;
         check_model_file("path", path)?;
+        check_finite(self, path)?;
         if let Some(Err(error)) = self.compiled.as_ref().map(compiled::object) {
             warn(&format!(
                 "{}: saved as not compiled: {error}",
@@ -127,10 +128,21 @@ impl Sequential {
         let metadata =
             serde_json::to_string(&metadata).map_err(|error| of_file(path, error.into()))?;
         // What could not be read again must not replace a file that can.
-        limits::json(&metadata).map_err(|problem| {
-            let advice = "leave out the callback or metric whose state is that large";
-            super::saved(path, format!("metadata.json: {problem}"), advice)
-        })?;
+        for (name, text, advice) in [
+            (
+                "metadata.json",
+                &metadata,
+                "leave out the callback or metric whose state is that large",
+            ),
+            (
+                "config.json",
+                &config,
+                "keep numbers in weights, not in arguments of layers",
+            ),
+        ] {
+            let read = limits::json(text);
+            read.map_err(|problem| super::saved(path, format!("{name}: {problem}"), advice))?;
+        }
         let mut weights = tree(self).map_err(|error| unwritten(path, error))?;
         for (index, state) in backup
             .iter()
@@ -387,7 +399,7 @@ impl<'a> Archive<'a> {
         Ok(Self {
             path,
             file,
-            zip: zip.map_err(|error| not_keras(path, error))?,
+            zip: zip.map_err(|error| not_zip(path, error))?,
         })
     }
 
@@ -417,7 +429,7 @@ impl<'a> Archive<'a> {
         let entry = match self.zip.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
-            Err(error) => return Err(not_keras(self.path, error)),
+            Err(error) => return Err(not_zip(self.path, error)),
         };
         let mut text = String::new();
         let read = entry.take(LONGEST_TEXT + 1).read_to_string(&mut text);
@@ -432,7 +444,7 @@ impl<'a> Archive<'a> {
         let name = "model.weights.h5";
         let entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => not_keras(path, "it holds no model.weights.h5"),
-            error => not_keras(path, error),
+            error => not_zip(path, error),
         })?;
         if entry.compression() == CompressionMethod::Stored {
             let start = entry.data_start();
@@ -463,6 +475,14 @@ impl<'a> Archive<'a> {
             return Err(not_keras(path, problem));
         }
         Ok(Weights::Inflated { bytes, packed })
+    }
+}
+
+/// An error of a zip that is read: of the system, or of what it holds.
+fn not_zip(path: &Path, error: ZipError) -> Error {
+    match error {
+        ZipError::Io(error) if may_pass(&error) => of_file(path, error),
+        error => not_keras(path, error),
     }
 }
 

@@ -18,7 +18,7 @@ mod weights_h5;
 pub(crate) use backup::{ADVICE as BACKUP_ADVICE, Backup, Backups, Expected, Position};
 pub(crate) use number::Number;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Sequential};
 use std::{io, path::Path};
 
 /// The formats of weights alone.
@@ -63,8 +63,20 @@ pub(crate) fn check_model_file(argument: &str, path: &Path) -> Result<()> {
 
 /// Makes the folder that a file is to be written into, where there is none.
 pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
-    let made = std::fs::create_dir_all(atomic::folder_of(path));
+    let made = atomic::make_folder(atomic::folder_of(path));
     made.map_err(|error| of_file(path, error))
+}
+
+/// An error for weights that no reader takes: a file of them must not replace one that can be loaded.
+fn check_finite(model: &Sequential, path: &Path) -> Result<()> {
+    let Some(weight) = model.weight_not_finite()? else {
+        return Ok(());
+    };
+    let problem = format!(
+        "not written: `{weight}` holds a number that is not finite, and weights like that are not loaded"
+    );
+    let advice = "train with a smaller learning rate, or go back to weights that are finite";
+    Err(saved(path, problem, advice))
 }
 
 fn of_file(path: &Path, error: io::Error) -> Error {
@@ -82,9 +94,18 @@ fn saved(path: &Path, problem: impl std::fmt::Display, advice: &'static str) -> 
     }
 }
 
-/// An error of an HDF5 file that is read.
+/// An error of an HDF5 file that is read: of the system, or of what it holds.
 fn not_hdf5(path: &Path, error: hdf5::Error) -> Error {
-    saved(path, error, "save the weights again, here or in Keras 3")
+    match error.io_error().filter(|error| may_pass(error)) {
+        Some(of_system) => of_file(path, io::Error::new(of_system.kind(), error.to_string())),
+        None => saved(path, error, "save the weights again, here or in Keras 3"),
+    }
+}
+
+/// Whether it is the system that does not give what is in a file, which may be whole: another try may do.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    !matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// An error of an HDF5 file that is written: of the system, or of a name or a shape.

@@ -1,8 +1,8 @@
 //! Files of weights alone.
 
 use super::{
-    WeightsFormat, atomic, hdf5::read::File as Hdf5, hdf5::read::FilePart, not_hdf5, of_file,
-    safetensors, unwritten, weights_h5,
+    WeightsFormat, atomic, check_finite, hdf5::read::File as Hdf5, hdf5::read::FilePart, not_hdf5,
+    of_file, safetensors, unwritten, weights_h5,
 };
 use crate::{Result, Sequential};
 use std::{fs::File, path::Path};
@@ -32,13 +32,16 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// When the model is not built, the name ends in neither, or the file cannot be written.
+    /// When the model is not built, the name ends in neither, a weight is not finite, or the file cannot
+    /// be written.
     ///
     /// Keras: `save_weights`.
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.built("save_weights")?;
-        match WeightsFormat::of("path", path)? {
+        let format = WeightsFormat::of("path", path)?;
+        check_finite(self, path)?;
+        match format {
             WeightsFormat::Safetensors => safetensors::save(self, path),
             WeightsFormat::Hdf5 => {
                 let tree = weights_h5::tree(self).map_err(|error| unwritten(path, error))?;

@@ -6,7 +6,7 @@ use super::hdf5::{
     read::{Attribute, Dataset, File, Number, Object, ReadAt},
     write::Group,
 };
-use super::limits::MOST_STEPS;
+use super::{limits::MOST_STEPS, not_hdf5};
 use crate::{
     Error, Result, Sequential,
     error::tuple,
@@ -221,7 +221,7 @@ impl<R: ReadAt> Saved<'_, R> {
 
     /// The datasets that a group lists; none where there is no group.
     fn listed(&self, group: &str) -> Result<Vec<Dataset>> {
-        let of_file = |error| self.wrong(error);
+        let of_file = |error| not_hdf5(self.path, error);
         if self.file.find(group).map_err(of_file)?.is_none() {
             return Ok(Vec::new());
         }
@@ -242,7 +242,7 @@ impl<R: ReadAt> Saved<'_, R> {
 
     /// The datasets of a group of variables, `0`, `1` and so on; none where there is no group.
     fn variables(&self, group: &str) -> Result<Vec<Dataset>> {
-        let of_file = |error| self.wrong(error);
+        let of_file = |error| not_hdf5(self.path, error);
         let path = format!("{group}/vars");
         let names = match self.file.find(&path).map_err(of_file)? {
             Some(Object::Group) => self.file.children(&path).map_err(of_file)?,
@@ -257,7 +257,7 @@ impl<R: ReadAt> Saved<'_, R> {
 
     /// Gives a variable the numbers of a dataset of the same shape; whether all are finite.
     fn fill(&self, variable: &Var, dataset: &Dataset) -> Result<bool> {
-        let of_file = |error| self.wrong(error);
+        let of_file = |error| not_hdf5(self.path, error);
         let tensor = variable.as_tensor();
         if tensor.elem_count() == 0 {
             return Ok(true); // candle takes the strides of (3, 0) for numbers that overlap
@@ -279,7 +279,7 @@ impl<R: ReadAt> Saved<'_, R> {
     /// A dataset's numbers in the CPU's memory.
     fn read<T: Number + WithDType>(&self, dataset: &Dataset) -> Result<Tensor> {
         let numbers = self.file.read_as::<T>(dataset, dataset.elements());
-        let numbers = numbers.map_err(|error| self.wrong(error))?;
+        let numbers = numbers.map_err(|error| not_hdf5(self.path, error))?;
         Ok(Tensor::from_vec(numbers, dataset.shape(), &Device::Cpu)?)
     }
 
@@ -344,7 +344,7 @@ impl<R: ReadAt> Saved<'_, R> {
                 DType::F64 => self.file.all(dataset, f64::is_finite),
                 _ => self.file.all(dataset, f32::is_finite),
             };
-            if !finite.map_err(|error| self.wrong(error))? {
+            if !finite.map_err(|error| not_hdf5(self.path, error))? {
                 return Err(self.not_finite(weight, dataset));
             }
         }
@@ -464,7 +464,7 @@ impl<R: ReadAt> Saved<'_, R> {
         let numbers: Vec<f64> = self
             .file
             .read_as(dataset, 1)
-            .map_err(|error| self.wrong(error))?;
+            .map_err(|error| not_hdf5(self.path, error))?;
         let number = numbers.first().copied();
         number.ok_or_else(|| self.wrong(format!("{}: expected one number", dataset.path())))
     }

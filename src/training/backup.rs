@@ -96,7 +96,7 @@ impl Sequential {
                 error: Box::new(error),
             })?;
         }
-        backups.written();
+        backups.handled();
         match backups.is_interrupted() {
             true => Err(interrupted(when(epoch, batch, run), files.newest(), finite)),
             false => Ok(()),
