@@ -37,12 +37,16 @@ impl Config {
     /// assert_eq!(config.arguments["factor"], 2.0);
     /// ```
     ///
-    /// Where a part inside it has none, such as an initializer of the user's own, writing it is an
-    /// error that names that part.
+    /// Where a part inside it has none, such as an initializer of the user's own, or its fields have no
+    /// names, as in `struct Scale(f64)`, writing it is an error that says so.
     pub fn of(class_name: &str, fields: &impl Serialize) -> Option<Self> {
         let (arguments, problem) = match serde_json::to_value(fields) {
             Ok(Value::Object(arguments)) => (arguments, None),
-            Ok(_) => (Map::new(), None), // a class without fields
+            Ok(Value::Null) => (Map::new(), None), // a class without fields
+            Ok(_) => {
+                let problem = format!("fields without names of `{class_name}`");
+                (Map::new(), Some(problem))
+            }
             Err(error) => (Map::new(), Some(error.to_string())),
         };
         Some(Self {

@@ -642,14 +642,32 @@ fn a_backup_that_is_kept_goes_on_to_more_epochs_and_one_at_its_end_trains_no_mor
         let mut model = network(Adam::new(0.01));
         let backups = BackupAndRestore::new(temporary.path().join(name)).delete_checkpoint(false);
         let options = Fit::new().epochs(epochs).verbose(0).callback(backups);
-        let history = model.fit(&x, &y, options).unwrap();
-        (bits(&model), history)
+        let history = model.fit(&x, &y, options)?;
+        Ok::<_, Error>((bits(&model), history))
     };
-    let three = run(3, "kept");
-    assert_eq!(run(3, "kept"), three);
-    assert_eq!(run(2, "kept"), three);
-    assert_eq!(run(5, "kept"), run(5, "other"));
-    assert_eq!(run(5, "kept").1.epochs(), [0, 1, 2, 3, 4]);
+    let three = run(3, "kept").unwrap();
+    assert_eq!(run(3, "kept").unwrap(), three);
+    assert!(text(run(2, "kept")).contains("`epochs`: expected at least 3"));
+    assert_eq!(run(5, "kept").unwrap(), run(5, "other").unwrap());
+    assert_eq!(run(5, "kept").unwrap().1.epochs(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_backup_of_more_epochs_than_are_asked_for_is_an_error_and_stays() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("backup");
+    // In its third epoch.
+    assert!(fit_with_backups(&folder, Fit::new(), Some(12)).is_err());
+    let bytes = fs::read(folder.join("latest.keras")).unwrap();
+    let (x, y) = data();
+    let options = Fit::new().epochs(2).batch_size(6).verbose(0);
+    let options = options
+        .callback(Kill(None))
+        .callback(BackupAndRestore::new(&folder));
+    let error = text(network(Adam::new(0.01)).fit(&x, &y, options));
+    let expected = "`epochs`: expected at least 3, as far as the backup has come, got 2";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(fs::read(folder.join("latest.keras")).unwrap(), bytes);
 }
 
 #[test]

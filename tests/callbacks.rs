@@ -237,7 +237,7 @@ fn arguments_out_of_range_are_errors_before_the_first_epoch() {
         assert_eq!(
             start(Box::new(ModelCheckpoint::new(name))),
             format!(
-                "`filepath`: expected a name that ends in .weights.h5 or .safetensors, got {name}: `save` writes whole models, as .keras"
+                "`filepath`: expected a name that ends in .keras, .weights.h5 or .safetensors, got {name}: the first is of a whole model, the others of its weights"
             )
         );
     }
@@ -381,7 +381,7 @@ fn weights_files_that_do_not_fit_change_nothing_and_say_what_does_not() {
     let advice = "load it into a model of the same layers as the one that was saved";
     assert_eq!(
         load("head", 4),
-        format!("{file}: `head/kernel`, head/kernel: expected shape (3, 4), got (3, 2): {advice}")
+        format!("{file}: `head/kernel`: expected shape (3, 4), got (3, 2): {advice}")
     );
     assert_eq!(
         load("other", 2),
@@ -407,7 +407,7 @@ fn weights_files_that_do_not_fit_change_nothing_and_say_what_does_not() {
     assert_eq!(
         load("head", 2),
         format!(
-            "{file}: `head/bias`, head/bias: holds a number that is not finite: save weights that are finite"
+            "{file}: `head/bias`: holds a number that is not finite: save weights that are finite"
         )
     );
     assert!(

@@ -490,3 +490,32 @@ fn what_custom_objects_hold_is_shown() {
     let expected = r#"CustomObjects(["Bounded", "Counting", "Scale", "TwoRates", "ZeroSum"])"#;
     assert_eq!(shown, expected);
 }
+
+/// Its field has no name, so that no argument of a file does.
+#[derive(Debug, Serialize)]
+struct Nameless(f64);
+
+impl Layer for Nameless {
+    fn class_name(&self) -> &str {
+        "Nameless"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _: &mut Pass<'_>) -> Result<Tensor> {
+        Ok((inputs * self.0)?)
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("Nameless", self)
+    }
+}
+
+#[test]
+fn fields_without_names_are_an_error_not_lost() {
+    let network = Sequential::new().add(Input::new(2)).add(Nameless(2.0));
+    let error = network.to_json().unwrap_err().to_string();
+    assert!(
+        error.contains("fields without names of `Nameless`"),
+        "{error}"
+    );
+}

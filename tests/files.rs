@@ -216,6 +216,106 @@ fn weights_of_another_optimizer_leave_a_frozen_layer_as_it_is() {
 }
 
 #[test]
+fn the_weights_of_a_whole_model_s_file_are_given_to_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let (x, y) = data();
+    let compiled = || {
+        let mut model = network();
+        let loss = CategoricalCrossentropy::new();
+        model.compile(Adam::new(0.01), loss, ()).unwrap();
+        model
+    };
+    let mut model = compiled();
+    model.fit(&x, &y, epochs(2)).unwrap();
+    model.save(&path).unwrap();
+    let mut other = compiled();
+    other.load_weights(&path).unwrap();
+    assert_eq!(bits(&other), bits(&model));
+    for model in [&mut model, &mut other] {
+        // In order, as the passes over the data are none of the weights.
+        model.train_on_batch(&x, &y).unwrap();
+    }
+    assert_eq!(
+        model.learning_rate().unwrap(),
+        other.learning_rate().unwrap()
+    );
+}
+
+#[test]
+fn a_loaded_model_gets_another_head_as_docs_formats_md_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    network().save(&path).unwrap();
+    let model = Sequential::load(&path, &Device::Cpu).unwrap();
+    let kernel = flat(&model.weight("dense/kernel").unwrap());
+    let model = model.pop().unwrap(); // the old head
+    let head = Dense::new(5).activation(Softmax);
+    let mut model = model.add(head).build(&Device::Cpu).unwrap();
+    model.set_trainable("dense", false).unwrap();
+    let loss = CategoricalCrossentropy::new();
+    model.compile(Adam::new(0.001), loss, [Accuracy]).unwrap();
+    let (x, _) = data();
+    let y = to_categorical(&common::labels(20, 5), 5).unwrap();
+    model.fit(&x, &y, epochs(1)).unwrap();
+    assert_eq!(model.output_shape(), [5]);
+    assert_eq!(flat(&model.weight("dense/kernel").unwrap()), kernel);
+}
+
+#[test]
+fn what_is_no_model_is_called_by_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.keras");
+    let loaded = || text(Sequential::load(&path, &Device::Cpu));
+    let model = network();
+    model.save(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert!(loaded().contains("a zip that is cut off or damaged"));
+    fs::write(&path, "").unwrap();
+    assert!(loaded().contains("an empty file"));
+    for (name, kind) in [
+        ("m.safetensors", "a file of safetensors"),
+        ("m.weights.h5", "an HDF5 file"),
+    ] {
+        let weights = folder.path().join(name);
+        model.save_weights(&weights).unwrap();
+        fs::rename(&weights, &path).unwrap();
+        let error = loaded();
+        assert!(
+            error.contains(kind) && error.contains("`load_weights`"),
+            "{error}"
+        );
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(loaded().contains("a folder: name the .keras file itself"));
+    let nowhere = folder.path().join("new/m.keras");
+    let error = text(model.save(&nowhere));
+    assert!(
+        error.contains("new does not exist: make it first"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_of_a_loss_without_an_optimizer_is_loaded_as_not_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.keras");
+    let mut model = network();
+    model
+        .compile(Adam::new(0.01), CategoricalCrossentropy::new(), ())
+        .unwrap();
+    model.save(&path).unwrap();
+    common::rewrite(&path, "config.json", |config| {
+        config["compile_config"]["optimizer"] = Value::Null;
+    });
+    let mut loaded = Sequential::load(&path, &Device::Cpu).unwrap();
+    let (x, y) = data();
+    assert!(text(loaded.fit(&x, &y, epochs(1))).contains("compile"));
+}
+
+#[test]
 fn a_model_that_could_not_be_loaded_does_not_replace_one_that_can() {
     let folder = tempfile::tempdir().unwrap();
     let mut model = network();

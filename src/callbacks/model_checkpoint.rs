@@ -4,7 +4,7 @@ use super::{
     monitor::{Monitor, check_finite},
 };
 use crate::{
-    Logs, Result, Sequential,
+    Error, Logs, Result, Sequential,
     printing::{say, warn},
     python, saving,
     saving::Number,
@@ -154,10 +154,15 @@ impl ModelCheckpoint {
     /// An error unless the file's name is one of a format: of weights where only they are asked for.
     fn check_format(&self) -> Result<()> {
         let (name, path) = ("filepath", &self.filepath);
-        if self.save_weights_only || saving::check_model_file(name, path).is_err() {
-            return saving::WeightsFormat::of(name, path).map(drop);
+        let weights = saving::WeightsFormat::of(name, path).map(drop);
+        if self.save_weights_only || weights.is_ok() {
+            return weights;
         }
-        Ok(())
+        saving::check_model_file(name, path).map_err(|_| {
+            let expected = "a name that ends in .keras, .weights.h5 or .safetensors";
+            let advice = "the first is of a whole model, the others of its weights";
+            Error::argument(name, expected, path.display(), advice)
+        })
     }
 
     /// The file to save to now.

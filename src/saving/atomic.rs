@@ -44,13 +44,27 @@ pub(super) fn prepare(
     let of_file = |error| super::of_file(path, error);
     let target = target(path).map_err(of_file)?;
     remove_left_behind(&target);
-    let prepared = Prepared::beside(path, target).map_err(of_file)?;
+    let prepared =
+        Prepared::beside(path, target).map_err(|error| of_file(explained(path, error)))?;
     let mut writer = BufWriter::new(EarlySync::new(&prepared.file));
     write(&mut writer)?;
     let written = writer.into_inner().map_err(|error| error.into_error());
     written.and_then(EarlySync::finish).map_err(of_file)?;
     prepared.settle().map_err(of_file)?;
     Ok(prepared)
+}
+
+/// Why no file can be made, where it is for want of a folder.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    let folder = folder_of(path);
+    if error.kind() != ErrorKind::NotFound || folder.is_dir() {
+        return error;
+    }
+    let problem = format!(
+        "the folder {} does not exist: make it first",
+        folder.display()
+    );
+    io::Error::new(ErrorKind::NotFound, problem)
 }
 
 /// A file under the name of a temporary one, which is removed where it is not put in its place.
@@ -168,7 +182,9 @@ fn check_replaceable(target: &Path) -> io::Result<()> {
         Ok(there) if !there.is_file() => {
             "expected a file or none, got a device, a pipe or a socket"
         }
-        _ => return Ok(()),
+        // A file that may not be written to is not replaced either: whoever said so meant its contents.
+        Ok(_) => return OpenOptions::new().write(true).open(target).map(drop),
+        Err(_) => return Ok(()),
     };
     Err(io::Error::new(ErrorKind::InvalidInput, problem))
 }

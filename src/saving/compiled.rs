@@ -67,12 +67,18 @@ pub(super) fn compile(model: &mut Sequential, config: &Value, custom: &CustomObj
 
 /// The parts of Keras's object; none where the model was not compiled.
 fn parts(config: &Value) -> Result<Option<Parts>> {
-    if config.is_null() || config["optimizer"].is_null() {
-        return Ok(None);
-    }
     let Some(loss) = only(&config["loss"]) else {
         return Ok(None);
     };
+    if config["optimizer"].is_null() {
+        let advice = "layers and weights are loaded: compile the model";
+        return Err(Error::argument(
+            "optimizer",
+            "one",
+            "none in the file",
+            advice,
+        ));
+    }
     let refused = |argument: &str, got: &Value| {
         let advice = "compile the model in Keras without it and save it again";
         Err(Error::argument(argument, "none", got, advice))

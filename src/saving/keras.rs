@@ -244,6 +244,20 @@ impl Sequential {
     }
 }
 
+impl Sequential {
+    /// Gives the model the weights of a `.keras` file, and its optimizer what that had kept.
+    pub(super) fn load_weights_of_model(&mut self, path: &Path) -> Result<()> {
+        let source = Archive::open(path)?.weights()?.source();
+        // All is checked before a weight is changed, the checksum as well.
+        let saved = source.checked(path, |file| {
+            let layout = Layout::Classes;
+            Ok(Saved { file, path, layout })
+        })?;
+        saved.load_weights(self)?;
+        saved.load_optimizer(self)
+    }
+}
+
 /// A file that takes everything after an error, as if it were written: `ZipWriter` writes its end when
 /// it is dropped, and where it cannot, it says so on standard error in words of its own.
 struct UntilError<'a, W> {
@@ -399,7 +413,13 @@ impl<'a> Archive<'a> {
         Ok(Self {
             path,
             file,
-            zip: zip.map_err(|error| not_zip(path, error))?,
+            zip: zip.map_err(|error| match other_kind(path) {
+                Some((kind, advice)) => {
+                    let problem = format!("not a .keras file that can be read: {kind}");
+                    super::saved(path, problem, advice)
+                }
+                None => not_zip(path, error),
+            })?,
         })
     }
 
@@ -486,11 +506,35 @@ fn not_zip(path: &Path, error: ZipError) -> Error {
     }
 }
 
+/// What a file is that is no zip, for whoever took it for a model.
+fn other_kind(path: &Path) -> Option<(&'static str, &'static str)> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    if path.is_dir() {
+        return Some(("a folder", "name the .keras file itself"));
+    }
+    let of_weights = "`load_weights` gives its weights to a model";
+    match (read, &start[..]) {
+        (Ok(0), _) => Some(("an empty file", "save the model again")),
+        (_, [0x89, b'H', b'D', b'F', ..]) => Some((
+            "an HDF5 file",
+            "a whole model is read as .h5, weights by `load_weights` as .weights.h5",
+        )),
+        (_, [_, _, _, _, _, _, _, _, b'{', b'"', ..]) => {
+            Some(("a file of safetensors", of_weights))
+        }
+        (Ok(_), [b'P', b'K', ..]) => Some(("a zip that is cut off or damaged", SAVE_AGAIN)),
+        _ => None,
+    }
+}
+
+const SAVE_AGAIN: &str = "save the model again, here or with model.save(\"name.keras\") in Keras 3";
+
 fn not_keras(path: &Path, problem: impl std::fmt::Display) -> Error {
     Error::SavedFile {
         path: path.to_path_buf(),
         problem: format!("not a .keras file that can be read: {problem}"),
-        advice: "save the model again, here or with model.save(\"name.keras\") in Keras 3",
+        advice: SAVE_AGAIN,
     }
 }
 

@@ -11,6 +11,29 @@ use candle_core::Device;
 use serde_json::Value;
 use std::{fs::File, path::Path};
 
+/// A configuration with what Keras 3 calls otherwise than Keras 2, as it reads that itself.
+fn in_todays_words(mut config: Value) -> Value {
+    let layers = config.pointer_mut("/config/layers");
+    for layer in layers.and_then(Value::as_array_mut).into_iter().flatten() {
+        let class_name = layer["class_name"].as_str().unwrap_or_default().to_string();
+        let Some(arguments) = layer.get_mut("config").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if class_name == "LeakyReLU"
+            && let Some(alpha) = arguments.remove("alpha")
+        {
+            arguments.insert("negative_slope".to_string(), alpha);
+        }
+        if class_name == "BatchNormalization"
+            && let Some(axis) = arguments.get_mut("axis")
+            && let Some([one]) = axis.as_array().map(Vec::as_slice)
+        {
+            *axis = one.clone();
+        }
+    }
+    config
+}
+
 /// Loads a model, built on `device`. What `compile` was given may be that of an older Keras, which the
 /// crate does not know.
 pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Result<Sequential> {
@@ -34,6 +57,7 @@ pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Resu
         let advice = "a file of weights alone is one for `load_weights`: name it .weights.h5";
         saved(path, "it holds no `model_config`", advice)
     })?;
+    let config = in_todays_words(config);
     let training = json("training_config")?;
     let in_file = |error| Error::of_part("file", &path.display().to_string(), error);
     let model = Sequential::from_object(&config, custom).map_err(in_file)?;
@@ -53,4 +77,30 @@ pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Resu
     compiled::compile(&mut model, &Value::Object(training), custom, path);
     saved.load_optimizer(&mut model)?;
     Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_of_keras_2_are_those_of_keras_3() {
+        let layer =
+            |class_name: &str, config: Value| json!({"class_name": class_name, "config": config});
+        let of =
+            |layers: [Value; 3]| json!({"class_name": "Sequential", "config": {"layers": layers}});
+        let old = of([
+            layer("LeakyReLU", json!({"alpha": 0.25})),
+            layer("BatchNormalization", json!({"axis": [1]})),
+            layer("ELU", json!({"alpha": 0.5})),
+        ]);
+        let new = of([
+            layer("LeakyReLU", json!({"negative_slope": 0.25})),
+            layer("BatchNormalization", json!({"axis": 1})),
+            layer("ELU", json!({"alpha": 0.5})),
+        ]);
+        assert_eq!(in_todays_words(old), new);
+        assert_eq!(in_todays_words(json!([{}])), json!([{}]));
+    }
 }

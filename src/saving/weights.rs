@@ -1,8 +1,8 @@
 //! Files of weights alone.
 
 use super::{
-    WeightsFormat, atomic, check_finite, hdf5::read::File as Hdf5, hdf5::read::FilePart, not_hdf5,
-    of_file, safetensors, unwritten, weights_h5,
+    WeightsFormat, atomic, check_finite, check_model_file, hdf5::read::File as Hdf5,
+    hdf5::read::FilePart, not_hdf5, of_file, safetensors, unwritten, weights_h5,
 };
 use crate::{Result, Sequential};
 use std::{fs::File, path::Path};
@@ -56,18 +56,23 @@ impl Sequential {
     /// Gives all weights the numbers of a file, as [`save_weights`](Self::save_weights) or Keras writes
     /// it, converted to the model's type. Where something does not fit, none is changed.
     ///
-    /// From a `.weights.h5` file a compiled model's optimizer gets what it had kept as well. A file
+    /// A `.keras` file's weights are taken as well, whatever else it holds.
+    ///
+    /// From a `.weights.h5` or `.keras` file a compiled model's optimizer gets what it had kept as well. A file
     /// that does not hold it, or that of another optimizer, leaves it as it is, after a line on
     /// standard error, as in Keras.
     ///
     /// # Errors
-    /// When the model is not built, the name ends in neither, the file cannot be read, lacks a weight
+    /// When the model is not built, the name ends in none of these, the file cannot be read, lacks a weight
     /// of the model, a shape is another, or a number is not finite.
     ///
     /// Keras: `load_weights`.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         self.built("load_weights")?;
+        if check_model_file("path", path).is_ok() {
+            return self.load_weights_of_model(path);
+        }
         match WeightsFormat::of("path", path)? {
             WeightsFormat::Safetensors => safetensors::load(self, path),
             WeightsFormat::Hdf5 => {

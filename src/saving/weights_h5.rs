@@ -320,15 +320,21 @@ impl<R: ReadAt> Saved<'_, R> {
         Ok(all)
     }
 
+    /// A weight, and its place where that has another name.
+    fn named(&self, name: &str, dataset: &Dataset) -> String {
+        match dataset.path() {
+            place if place == name => format!("`{name}`"),
+            place => format!("`{name}`, {place}"),
+        }
+    }
+
     pub(super) fn check_shape(&self, name: &str, tensor: &Tensor, dataset: &Dataset) -> Result<()> {
         if tensor.dims() == dataset.shape() {
             return Ok(());
         }
         let (expected, got) = (tuple(tensor.dims()), tuple(dataset.shape()));
-        let place = dataset.path();
-        Err(self.wrong(format!(
-            "`{name}`, {place}: expected shape {expected}, got {got}"
-        )))
+        let name = self.named(name, dataset);
+        Err(self.wrong(format!("{name}: expected shape {expected}, got {got}")))
     }
 
     /// Gives a model all weights of the file. Where something does not fit, none is changed.
@@ -365,10 +371,10 @@ impl<R: ReadAt> Saved<'_, R> {
     }
 
     fn not_finite(&self, weight: &Weight, dataset: &Dataset) -> Error {
-        let (name, place) = (weight.path(), dataset.path());
+        let name = self.named(weight.path(), dataset);
         Error::SavedFile {
             path: self.path.to_path_buf(),
-            problem: format!("`{name}`, {place}: holds a number that is not finite"),
+            problem: format!("{name}: holds a number that is not finite"),
             advice: "save weights that are finite",
         }
     }

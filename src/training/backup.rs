@@ -135,9 +135,14 @@ impl Run<'_> {
     fn take_up(&mut self, position: &Position, model: &mut Sequential) -> Result<()> {
         self.history = History::from_numbers(&position.epochs, &position.history);
         let end = self.plan.epochs.end;
+        let reached = position.epoch + usize::from(position.batch.is_some());
+        if reached > end {
+            let expected = format!("at least {reached}, as far as the backup has come");
+            return Err(Error::argument("epochs", expected, end, BACKUP_ADVICE));
+        }
         self.plan.epochs.start = match (position.stop, position.batch) {
             (true, None) => end, // a callback has ended the training
-            _ => position.epoch.min(end),
+            _ => position.epoch,
         };
         self.at_start = position.taken.is_none();
         if let Some(taken) = position.taken {
