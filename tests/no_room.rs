@@ -95,8 +95,8 @@ fn ballast() -> PathBuf {
     room().join("ballast")
 }
 
-fn set_mode(folder: &Path, mode: u32) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn may(line: &str) -> bool {
@@ -204,6 +204,13 @@ fn child_that_writes_files() {
         assert!(files(&folder) == old, "{name}: not as it was");
         assert_eq!(bits(&model), bits(&twin), "{name}");
         assert_can_be_saved(&model);
+        if let ReadOnly = trouble {
+            // The file alone, in a folder in which another could take its place.
+            set_mode(&path, 0o444);
+            assert!(write(&mut network(), &path).is_err(), "{name}");
+            set_mode(&path, 0o644);
+            assert!(files(&folder) == old, "{name}: not as it was");
+        }
         write(&mut model, &path).unwrap(); // now there is room
         fs::remove_file(path).unwrap();
         println!("{error}");
