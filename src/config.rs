@@ -20,6 +20,8 @@ pub struct Config {
     pub arguments: Map<String, Value>,
     /// Why it cannot be written: what in it has no configuration.
     pub(crate) problem: Option<String>,
+    /// Whether the class is the user's, who may call it as one of Keras's is called.
+    pub(crate) is_own: bool,
 }
 
 impl Config {
@@ -53,6 +55,16 @@ impl Config {
             class_name: class_name.to_string(),
             arguments,
             problem,
+            is_own: true,
+        })
+    }
+
+    /// That of a part of the crate, whose class is Keras's.
+    pub(crate) fn of_keras(class_name: &str, fields: &impl Serialize) -> Option<Self> {
+        let config = Self::of(class_name, fields)?;
+        Some(Self {
+            is_own: false,
+            ..config
         })
     }
 
@@ -84,13 +96,20 @@ struct Written<'a> {
     arguments: Map<String, Value>,
     /// Whether the class is somebody's own, whatever it is called.
     is_own: bool,
+    /// Whether it is in a module of Keras's.
+    is_of_keras: bool,
+}
+
+/// Whether an object says that its class is in a module of Keras's.
+fn is_of_keras(object: &Map<String, Value>) -> bool {
+    let module = object.get("module").and_then(Value::as_str);
+    module.is_some_and(|module| module == "keras" || module.starts_with("keras."))
 }
 
 /// The name of somebody's own class in Keras's object: no module of Keras's has it.
 pub(crate) fn own_name(object: &Map<String, Value>) -> Option<&str> {
     let text = |key| object.get(key).and_then(Value::as_str);
-    let of_keras = text("module").is_some_and(|module| module.starts_with("keras"));
-    text("registered_name").filter(|_| !of_keras)
+    text("registered_name").filter(|_| !is_of_keras(object))
 }
 
 impl<'a> Written<'a> {
@@ -99,6 +118,7 @@ impl<'a> Written<'a> {
             class_name: name,
             arguments: Map::new(),
             is_own: false,
+            is_of_keras: false,
         };
         let object = match value {
             Value::String(name) => return Some(plain(name)),
@@ -115,6 +135,7 @@ impl<'a> Written<'a> {
             class_name: own.unwrap_or(class_name),
             arguments: arguments.unwrap_or_default(),
             is_own: own.is_some(),
+            is_of_keras: is_of_keras(object),
         })
     }
 }
@@ -156,6 +177,7 @@ pub(crate) fn make<P: Part + ?Sized>(
         class_name,
         arguments,
         is_own,
+        is_of_keras,
     }) = Written::parse(value)
     else {
         return Err(Error::argument(
@@ -165,22 +187,25 @@ pub(crate) fn make<P: Part + ?Sized>(
             "write it as Keras does",
         ));
     };
-    if let Some(make) = maker::<P>(class_name) {
+    let called =
+        |entry: &&Entry<P>| entry.class_name == class_name || entry.aliases.contains(&class_name);
+    let entry = table.iter().find(called);
+    // One of the user's own of the same name does not take the place of Keras's.
+    let own = maker::<P>(class_name).filter(|_| !is_of_keras || entry.is_none());
+    if let Some(make) = own {
         return make(&arguments).map_err(|error| Error::of_part(kind, class_name, error));
     }
-    if is_own {
+    if is_own || class_name.contains('>') {
         let expected = "a class of Keras's or of CustomObjects";
         let advice = format!("give it to CustomObjects by `{kind}`");
         return Err(Error::argument(kind, expected, class_name, advice));
     }
-    let called =
-        |entry: &&Entry<P>| entry.class_name == class_name || entry.aliases.contains(&class_name);
-    let Some(entry) = table.iter().find(called) else {
+    let Some(entry) = entry else {
         let known = known(table.iter().map(|entry| entry.class_name));
         return Err(Error::Unknown {
             kind,
             name: class_name.to_string(),
-            known: format!("{known}, or what is given to CustomObjects by `{kind}`"),
+            known: format!("what is given to CustomObjects by `{kind}`, or one of {known}"),
         });
     };
     (entry.make)(&arguments).map_err(|error| Error::of_part(kind, entry.class_name, error))
@@ -286,9 +311,8 @@ macro_rules! serde_of_part {
                 if let Some(problem) = config.problem {
                     return Err(serde::ser::Error::custom(problem));
                 }
-                let is_keras = $table
-                    .iter()
-                    .any(|entry| entry.class_name == config.class_name);
+                let mut classes = $table.iter().map(|entry| entry.class_name);
+                let is_keras = !config.is_own && classes.any(|name| name == config.class_name);
                 config.object($module, is_keras).serialize(to)
             }
         }

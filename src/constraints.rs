@@ -176,7 +176,7 @@ impl Constraint for MaxNorm {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("MaxNorm", self)
+        Config::of_keras("MaxNorm", self)
     }
 }
 
@@ -214,7 +214,7 @@ impl Constraint for MinMaxNorm {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("MinMaxNorm", self)
+        Config::of_keras("MinMaxNorm", self)
     }
 }
 
@@ -224,7 +224,7 @@ impl Constraint for NonNeg {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("NonNeg", self)
+        Config::of_keras("NonNeg", self)
     }
 }
 
@@ -239,7 +239,7 @@ impl Constraint for UnitNorm {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("UnitNorm", self)
+        Config::of_keras("UnitNorm", self)
     }
 }
 

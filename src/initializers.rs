@@ -344,7 +344,7 @@ impl Initializer for Zeros {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("Zeros", self)
+        Config::of_keras("Zeros", self)
     }
 }
 
@@ -354,7 +354,7 @@ impl Initializer for Ones {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("Ones", self)
+        Config::of_keras("Ones", self)
     }
 }
 
@@ -364,7 +364,7 @@ impl Initializer for Constant {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("Constant", self)
+        Config::of_keras("Constant", self)
     }
 }
 
@@ -388,7 +388,7 @@ impl Initializer for Identity {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("Identity", self)
+        Config::of_keras("Identity", self)
     }
 }
 
@@ -405,7 +405,7 @@ impl Initializer for RandomUniform {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("RandomUniform", self)
+        Config::of_keras("RandomUniform", self)
     }
 }
 
@@ -416,7 +416,7 @@ impl Initializer for RandomNormal {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("RandomNormal", self)
+        Config::of_keras("RandomNormal", self)
     }
 }
 
@@ -427,7 +427,7 @@ impl Initializer for TruncatedNormal {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("TruncatedNormal", self)
+        Config::of_keras("TruncatedNormal", self)
     }
 }
 
@@ -452,7 +452,7 @@ impl Initializer for VarianceScaling {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("VarianceScaling", self)
+        Config::of_keras("VarianceScaling", self)
     }
 }
 
@@ -471,7 +471,7 @@ macro_rules! variance_scaling {
                 }
 
                 fn config(&self) -> Option<Config> {
-                    Config::of(stringify!($class), self)
+                    Config::of_keras(stringify!($class), self)
                 }
             }
         )+
@@ -507,7 +507,7 @@ impl Initializer for Orthogonal {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("Orthogonal", self)
+        Config::of_keras("Orthogonal", self)
     }
 }
 

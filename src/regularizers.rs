@@ -189,7 +189,7 @@ impl Regularizer for L1 {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("L1", self)
+        Config::of_keras("L1", self)
     }
 }
 
@@ -207,7 +207,7 @@ impl Regularizer for L2 {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("L2", self)
+        Config::of_keras("L2", self)
     }
 }
 
@@ -232,7 +232,7 @@ impl Regularizer for L1L2 {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("L1L2", self)
+        Config::of_keras("L1L2", self)
     }
 }
 
@@ -266,7 +266,7 @@ impl Regularizer for OrthogonalRegularizer {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("OrthogonalRegularizer", self)
+        Config::of_keras("OrthogonalRegularizer", self)
     }
 }
 

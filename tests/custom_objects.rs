@@ -519,3 +519,124 @@ fn fields_without_names_are_an_error_not_lost() {
         "{error}"
     );
 }
+
+/// Somebody's own, though it is called as one of Keras's.
+#[derive(Debug, Serialize, Deserialize)]
+struct Softmax;
+
+impl Layer for Softmax {
+    fn class_name(&self) -> &str {
+        "Softmax"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _: &mut Pass<'_>) -> Result<Tensor> {
+        Ok((inputs * 100.0)?)
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("Softmax", self)
+    }
+}
+
+#[test]
+fn a_class_that_is_called_as_one_of_keras_s_is_never_taken_for_it_nor_it_for_the_class() {
+    let custom = CustomObjects::new().layer::<Softmax>("Softmax");
+    let both = Sequential::new().add(Input::new(2)).add(Softmax);
+    let both = both.add(candle_keras::layers::Softmax::new());
+    let text = both.to_json().unwrap();
+    let error = Sequential::from_json(&text).unwrap_err().to_string();
+    assert!(
+        error.contains("give it to CustomObjects by `layer`"),
+        "{error}"
+    );
+    let again = Sequential::from_json_with(&text, &custom).unwrap();
+    let again = again.build(&Device::Cpu).unwrap();
+    let x = Tensor::new(&[[0.01f32, 0.02]], &Device::Cpu).unwrap();
+    // A hundred times as much, then a softmax.
+    let outputs = flat(&again.predict(&x).unwrap());
+    assert!(
+        (outputs[1] / outputs[0] - 1f64.exp()).abs() < 1e-5,
+        "{outputs:?}"
+    );
+    // A module of another package is none of Keras's.
+    for module in ["keras_hub.layers", "kerastools"] {
+        let mut object: Value = serde_json::from_str(&text).unwrap();
+        let layer = &mut object["config"]["layers"][2];
+        layer["module"] = json!(module);
+        layer["registered_name"] = json!("hub>Softmax");
+        object["config"]["layers"].as_array_mut().unwrap().remove(1);
+        let error = Sequential::from_json(&object.to_string());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("hub>Softmax"), "{error}");
+    }
+}
+
+/// Its fields are called as what a file has of every layer.
+#[derive(Debug, Serialize)]
+struct Cast {
+    dtype: String,
+}
+
+impl Layer for Cast {
+    fn class_name(&self) -> &str {
+        "Cast"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(inputs.clone())
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("Cast", self)
+    }
+}
+
+#[test]
+fn a_field_that_the_file_has_of_every_layer_is_an_error_not_overwritten() {
+    let dtype = "float16".to_string();
+    let network = Sequential::new().add(Input::new(2)).add(Cast { dtype });
+    let error = network.to_json().unwrap_err().to_string();
+    assert!(error.contains("`dtype`: rename the field"), "{error}");
+}
+
+/// Its activation is somebody's own object, which looks like one of Keras's.
+#[derive(Debug, Serialize)]
+struct Looks {
+    activation: Value,
+}
+
+impl Layer for Looks {
+    fn class_name(&self) -> &str {
+        "Looks"
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Ok(input_shape.to_vec())
+    }
+    fn forward(&self, inputs: &Tensor, _: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(inputs.clone())
+    }
+    fn config(&self) -> Option<Config> {
+        Config::of("Looks", self)
+    }
+}
+
+#[test]
+fn an_activation_of_somebody_s_own_shape_is_written_as_it_is() {
+    for activation in [
+        json!({"module": "x", "config": "text"}),
+        json!({"module": null, "config": {"a": 1}}),
+        json!({"module": "keras.layers", "config": 7}),
+    ] {
+        let layer = Looks {
+            activation: activation.clone(),
+        };
+        let network = Sequential::new().add(Input::new(2)).add(layer);
+        let object: Value = serde_json::from_str(&network.to_json().unwrap()).unwrap();
+        assert_eq!(
+            object["config"]["layers"][1]["config"]["activation"],
+            activation
+        );
+    }
+}

@@ -934,6 +934,20 @@ fn metrics_and_optimizers_with_absurd_counts_take_no_memory() {
 }
 
 #[test]
+fn a_hundred_thousand_metrics_are_named_in_no_time() {
+    let file = golden("mlp.keras");
+    let mut config = config_of(&file);
+    config["compile_config"]["metrics"] = json!(vec!["mse"; 100_000]);
+    let bytes = with_entry(&file, "config.json", config.to_string().into_bytes());
+    let folder = folder();
+    let path = folder.path().join("metrics.keras");
+    fs::write(&path, bytes).unwrap();
+    let start = Instant::now();
+    Sequential::load(&path, &Device::Cpu).unwrap();
+    assert!(start.elapsed() < LONGEST);
+}
+
+#[test]
 fn thousands_of_layers_are_loaded_and_more_are_an_error() {
     let folder = folder();
     let path = folder.path().join("deep.keras");

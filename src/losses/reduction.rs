@@ -47,7 +47,7 @@ macro_rules! loss_access {
         }
 
         fn config(&self) -> Option<crate::Config> {
-            crate::Config::of($class_name, self)
+            crate::Config::of_keras($class_name, self)
         }
     };
 }

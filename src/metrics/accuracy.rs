@@ -45,6 +45,6 @@ impl Metric for Accuracy {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("accuracy", self)
+        Config::of_keras("accuracy", self)
     }
 }

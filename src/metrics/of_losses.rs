@@ -378,7 +378,7 @@ macro_rules! mean_of_cross_entropy {
             }
 
             fn config(&self) -> Option<Config> {
-                let mut config = Config::of(stringify!($class), self)?;
+                let mut config = Config::of_keras(stringify!($class), self)?;
                 let unknown: &[&str] = &$unknown; // to Keras's metric
                 unknown.iter().for_each(|name| drop(config.arguments.remove(*name)));
                 Some(config)

@@ -1,6 +1,7 @@
 //! The names that Keras gives to layers without one.
 
 use super::build::Unbuilt;
+use crate::config::without_package;
 use std::collections::{HashMap, HashSet};
 
 /// Every layer's name: its own, or the next of its class.
@@ -55,7 +56,7 @@ impl Names {
 
 /// A class's name as Keras writes it for an instance: `ReLU` gives `re_lu`, `Conv2D` `conv2d`.
 pub(crate) fn snake_case(class_name: &str) -> String {
-    let letters: Vec<char> = class_name
+    let letters: Vec<char> = without_package(class_name)
         .chars()
         .filter(|c| c.is_alphanumeric() || *c == '_')
         .collect();

@@ -176,25 +176,18 @@ impl Sequential {
 fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Result<Value> {
     let written = compiled::written(layer);
     let mut object = written.map_err(|error| Error::of_part("layer", name, error))?;
-    let Some(object_of_layer) = object.as_object_mut() else {
-        let (argument, expected) = ("config", "a class's name that begins with a capital letter");
-        let advice = "rename the class in the layer's `config`";
-        return Err(Error::argument(
-            argument,
-            expected,
-            layer.class_name(),
-            advice,
-        ));
-    };
-    let config = object_of_layer.entry("config").or_insert_with(|| json!({}));
-    if let Some(config) = config.as_object_mut() {
+    if let Some(config) = object.get_mut("config").and_then(Value::as_object_mut) {
+        check_own_fields(layer, config)?;
         config.insert("name".to_string(), json!(name));
         config.insert("dtype".to_string(), dtype.clone());
         // One that is a layer would else be of Keras's own type.
         if let Some(activation) = config.get_mut("activation")
-            && activation.get("module").is_some()
+            && activation
+                .get("module")
+                .is_some_and(|module| module == "keras.layers")
+            && let Some(activation) = activation.get_mut("config").and_then(Value::as_object_mut)
         {
-            activation["config"]["dtype"] = dtype.clone();
+            activation.insert("dtype".to_string(), dtype.clone());
         }
         // Keras's layers take none where there is none.
         if config
@@ -205,6 +198,28 @@ fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Res
         }
     }
     Ok(object)
+}
+
+/// An error for fields of a class of the user's own that the model writes itself.
+fn check_own_fields(layer: &(dyn Layer + 'static), config: &Map<String, Value>) -> Result<()> {
+    let is_own = layer.config().is_some_and(|config| config.is_own);
+    let other = match config.get("trainable") {
+        Some(trainable) if !trainable.is_boolean() => Some("trainable"),
+        _ => config.contains_key("dtype").then_some("dtype"),
+    };
+    match other.filter(|_| is_own) {
+        Some(field) => {
+            let expected = "fields of other names: a file has the model's there";
+            let advice = "rename the field, or skip it by serde";
+            Err(Error::argument(
+                "config",
+                expected,
+                format!("`{field}`"),
+                advice,
+            ))
+        }
+        None => Ok(()),
+    }
 }
 
 fn input_object(shape: &[usize], dtype: &Value) -> Value {

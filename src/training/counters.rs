@@ -7,6 +7,7 @@ use crate::{
     saving::Number,
 };
 use candle_core::Tensor;
+use std::collections::{HashMap, HashSet};
 
 /// The loss and the metrics of the samples so far in an epoch or an evaluation.
 #[derive(Debug, Default)]
@@ -178,30 +179,24 @@ fn misfit_of_mask(error: Error, mask: Option<&Tensor>) -> Error {
     }
 }
 
-/// The names of metrics in logs.
-pub(crate) fn log_names(metrics: &[Box<dyn Metric>]) -> Vec<String> {
-    (0..metrics.len())
-        .map(|index| name(index, metrics))
-        .collect()
-}
-
-/// The name of a metric in logs, as in Keras: a second of one name is numbered, `accuracy_1`, and a
+/// The names of metrics in logs, as in Keras: a second of one name is numbered, `accuracy_1`, and a
 /// weighted one of a name that an unweighted one has is `weighted_accuracy`.
-fn name(index: usize, metrics: &[Box<dyn Metric>]) -> String {
-    let kind = |metric: &dyn Metric| (metric.name().to_string(), metric.weighted());
-    let (own, weighted) = kind(&*metrics[index]);
-    let unweighted = (own.clone(), false);
-    let name = if weighted && metrics.iter().any(|other| kind(&**other) == unweighted) {
-        format!("weighted_{own}")
-    } else {
-        own.clone()
-    };
-    let earlier = metrics[..index].iter();
-    match earlier
-        .filter(|other| kind(&***other) == (own.clone(), weighted))
-        .count()
-    {
-        0 => name,
-        count => format!("{name}_{count}"),
-    }
+pub(crate) fn log_names(metrics: &[Box<dyn Metric>]) -> Vec<String> {
+    let unweighted = metrics.iter().filter(|metric| !metric.weighted());
+    let unweighted: HashSet<&str> = unweighted.map(|metric| metric.name()).collect();
+    let mut counts: HashMap<(&str, bool), usize> = HashMap::new();
+    let named = metrics.iter().map(|metric| {
+        let (own, weighted) = (metric.name(), metric.weighted());
+        let name = match weighted && unweighted.contains(own) {
+            true => format!("weighted_{own}"),
+            false => own.to_string(),
+        };
+        let count = counts.entry((own, weighted)).or_default();
+        *count += 1;
+        match *count {
+            1 => name,
+            count => format!("{name}_{}", count - 1),
+        }
+    });
+    named.collect()
 }

@@ -95,6 +95,6 @@ impl Schedule for CosineDecay {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("CosineDecay", self)
+        Config::of_keras("CosineDecay", self)
     }
 }

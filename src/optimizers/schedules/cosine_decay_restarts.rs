@@ -108,6 +108,6 @@ impl Schedule for CosineDecayRestarts {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("CosineDecayRestarts", self)
+        Config::of_keras("CosineDecayRestarts", self)
     }
 }

@@ -63,6 +63,6 @@ impl Schedule for ExponentialDecay {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("ExponentialDecay", self)
+        Config::of_keras("ExponentialDecay", self)
     }
 }

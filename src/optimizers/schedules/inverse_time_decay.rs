@@ -63,6 +63,6 @@ impl Schedule for InverseTimeDecay {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("InverseTimeDecay", self)
+        Config::of_keras("InverseTimeDecay", self)
     }
 }

@@ -68,6 +68,6 @@ impl Schedule for PiecewiseConstantDecay {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("PiecewiseConstantDecay", self)
+        Config::of_keras("PiecewiseConstantDecay", self)
     }
 }

@@ -83,6 +83,6 @@ impl Schedule for PolynomialDecay {
     }
 
     fn config(&self) -> Option<Config> {
-        Config::of("PolynomialDecay", self)
+        Config::of_keras("PolynomialDecay", self)
     }
 }
