@@ -640,3 +640,32 @@ fn an_activation_of_somebody_s_own_shape_is_written_as_it_is() {
         );
     }
 }
+
+#[test]
+fn a_layer_that_was_frozen_is_so_in_the_architecture_alone_and_in_what_is_taken_apart() {
+    let custom = CustomObjects::new().layer::<Scale>("Scale");
+    let network = Sequential::new()
+        .add(Input::new(2))
+        .add(Scale { power: 1.0 });
+    let mut model = network.add(Dense::new(1)).build(&Device::Cpu).unwrap();
+    model.set_trainable("scale", false).unwrap();
+    let trained = |text: &str| {
+        let again = Sequential::from_json_with(text, &custom).unwrap();
+        let unbuilt: Value = serde_json::from_str(&again.to_json().unwrap()).unwrap();
+        let again = again.build(&Device::Cpu).unwrap();
+        let trainable = again.layer("scale").unwrap().trainable();
+        assert_eq!(
+            unbuilt["config"]["layers"][1]["config"]["trainable"],
+            json!(trainable)
+        );
+        trainable
+    };
+    assert!(!trained(&model.to_json().unwrap()));
+    let popped = model.pop().unwrap();
+    let mut model = {
+        assert!(!trained(&popped.to_json().unwrap()));
+        popped.build(&Device::Cpu).unwrap()
+    };
+    model.set_trainable("scale", true).unwrap();
+    assert!(trained(&model.to_json().unwrap()));
+}

@@ -42,10 +42,16 @@ impl Sequential {
         self
     }
 
-    /// Adds a layer that a file names: one of the user's own may not keep its name itself.
-    pub(crate) fn add_named(mut self, layer: Box<dyn Layer>, name: Option<&str>) -> Self {
+    /// Adds a layer with what a file says of it: one of the user's own may not keep that itself.
+    pub(crate) fn add_of_file(
+        mut self,
+        layer: Box<dyn Layer>,
+        name: Option<&str>,
+        trainable: Option<bool>,
+    ) -> Self {
         self.layers.push(Unbuilt {
             name: name.map(str::to_string),
+            trainable,
             ..Unbuilt::new(layer)
         });
         self
@@ -65,11 +71,11 @@ impl Sequential {
             let kept = Kept {
                 input_shape: std::mem::replace(&mut input_shape, node.output_shape),
                 weights: node.weights,
-                trainable: node.trainable,
             };
             self.layers.push(Unbuilt {
                 layer: node.layer,
                 name: Some(node.name),
+                trainable: Some(node.trainable),
                 kept: Some(kept),
             });
         }
@@ -138,6 +144,7 @@ impl Sequential {
         };
         let mut nodes: Vec<Node> = Vec::with_capacity(names.len());
         for (unbuilt, name) in self.layers.drain(..).zip(names) {
+            let trainable = unbuilt.is_trainable();
             let Unbuilt {
                 mut layer, kept, ..
             } = unbuilt;
@@ -163,10 +170,6 @@ impl Sequential {
                 .and_then(|()| layer.output_shape(shape))
                 .and_then(of_real_size)
                 .map_err(|error| blame(&name, layer.class_name(), error))?;
-            let trainable = match &kept {
-                Some(kept) => kept.trainable,
-                None => layer.is_trainable(),
-            };
             if let Some(kept) = kept.filter(|kept| kept.input_shape == *shape) {
                 kept.restore(&weights)?;
             }
@@ -228,7 +231,9 @@ pub(crate) struct Unbuilt {
     pub(crate) layer: Box<dyn Layer>,
     /// The name that a file gave it, or that it had in the model before that was taken apart.
     name: Option<String>,
-    /// What else it had there.
+    /// Whether it is trained, by the same.
+    trainable: Option<bool>,
+    /// What else it had in that model.
     kept: Option<Kept>,
 }
 
@@ -237,6 +242,7 @@ impl Unbuilt {
         Self {
             layer,
             name: None,
+            trainable: None,
             kept: None,
         }
     }
@@ -244,6 +250,11 @@ impl Unbuilt {
     /// The name that it is given, if any.
     pub(crate) fn given_name(&self) -> Option<&str> {
         self.name.as_deref().or(self.layer.given_name())
+    }
+
+    /// Whether it is trained once it is built.
+    pub(crate) fn is_trainable(&self) -> bool {
+        self.trainable.unwrap_or_else(|| self.layer.is_trainable())
     }
 
     /// The error of a first layer that is no `Input`.
@@ -260,7 +271,6 @@ impl Unbuilt {
 struct Kept {
     input_shape: Vec<usize>,
     weights: Vec<Weight>,
-    trainable: bool,
 }
 
 impl Kept {

@@ -66,10 +66,8 @@ impl Sequential {
             Some(chain) => {
                 let mut input_shape = &chain.input_shape;
                 for node in &chain.nodes {
-                    let mut object = layer_object(&*node.layer, &node.name, &dtype)?;
-                    if let Some(config) = object.get_mut("config").and_then(Value::as_object_mut) {
-                        config.insert("trainable".to_string(), json!(node.trainable));
-                    }
+                    let mut object =
+                        layer_object(&*node.layer, &node.name, node.trainable, &dtype)?;
                     if !node.weights.is_empty() {
                         object["build_config"] = json!({"input_shape": batched(input_shape)});
                     }
@@ -80,7 +78,8 @@ impl Sequential {
             None => {
                 let others = self.layers.get(1..).unwrap_or_default();
                 for (unbuilt, name) in others.iter().zip(names::of(others.iter())) {
-                    layers.push(layer_object(&*unbuilt.layer, &name, &dtype)?);
+                    let trainable = unbuilt.is_trainable();
+                    layers.push(layer_object(&*unbuilt.layer, &name, trainable, &dtype)?);
                 }
             }
         }
@@ -140,23 +139,10 @@ impl Sequential {
                 let name = name.map_or(format!("layer {position}"), str::to_string);
                 Error::of_part("layer", &name, error)
             })?;
-            model = model.add_named(made, name);
+            let trainable = layer["config"]["trainable"].as_bool();
+            model = model.add_of_file(made, name, trainable);
         }
         Ok(model)
-    }
-
-    /// Freezes those layers of a built model that Keras's object says are: one of the user's own may not
-    /// keep it itself.
-    pub(super) fn freeze_as(&mut self, object: &Value) {
-        let listed = object["config"]["layers"].as_array();
-        let layers = listed.into_iter().flatten();
-        let layers = layers.filter(|layer| layer["class_name"] != "InputLayer");
-        let nodes = self.chain.iter_mut().flat_map(|chain| &mut chain.nodes);
-        for (node, layer) in nodes.zip(layers) {
-            if layer["config"]["trainable"] == false {
-                node.set_trainable(false);
-            }
-        }
     }
 
     /// The shape of a sample, of a model that is built or not.
@@ -173,12 +159,18 @@ impl Sequential {
 }
 
 /// Keras's object of a layer of this name.
-fn layer_object(layer: &(dyn Layer + 'static), name: &str, dtype: &Value) -> Result<Value> {
+fn layer_object(
+    layer: &(dyn Layer + 'static),
+    name: &str,
+    trainable: bool,
+    dtype: &Value,
+) -> Result<Value> {
     let written = compiled::written(layer);
     let mut object = written.map_err(|error| Error::of_part("layer", name, error))?;
     if let Some(config) = object.get_mut("config").and_then(Value::as_object_mut) {
         check_own_fields(layer, config)?;
         config.insert("name".to_string(), json!(name));
+        config.insert("trainable".to_string(), json!(trainable));
         config.insert("dtype".to_string(), dtype.clone());
         // One that is a layer would else be of Keras's own type.
         if let Some(activation) = config.get_mut("activation")

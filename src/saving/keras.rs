@@ -222,7 +222,6 @@ impl Sequential {
             model = model.seed(progress.seed);
         }
         let mut model = model.build_empty(device, most).map_err(in_file)?;
-        model.freeze_as(&config);
         let source = weights.source();
         // First the weights: with them the file shows that it is worth an optimizer's memory.
         let saved = source.checked(path, |file| {

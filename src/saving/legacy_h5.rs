@@ -64,7 +64,6 @@ pub(super) fn load(path: &Path, device: &Device, custom: &CustomObjects) -> Resu
     let mut model = model
         .build_empty(device, limits::most_bytes(size))
         .map_err(in_file)?;
-    model.freeze_as(&config);
     let layout = Layout::Names;
     let saved = Saved { file, path, layout };
     saved.load_fresh(&model)?;
