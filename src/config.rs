@@ -46,7 +46,9 @@ impl Config {
             Ok(Value::Object(arguments)) => (arguments, None),
             Ok(Value::Null) => (Map::new(), None), // a class without fields
             Ok(_) => {
-                let problem = format!("fields without names of `{class_name}`");
+                let problem = format!(
+                    "fields without names of `{class_name}`, where `struct {class_name} {{ factor: f64 }}` has them"
+                );
                 (Map::new(), Some(problem))
             }
             Err(error) => (Map::new(), Some(error.to_string())),

@@ -418,7 +418,7 @@ fn compare(folder: &Path, number: usize) -> std::result::Result<[f64; 3], String
         println!(
             "    predictions apart by rounding: from those in float64, ours {ours:.1e}, Keras's {keras_own:.1e}"
         );
-        let rounded = ours <= f64::max(2.0 * keras_own, 1e-6) && predictions <= 2e-5;
+        let rounded = ours <= f64::max(2.0 * keras_own, 1e-6) && ours <= 1e-5;
         predictions = if rounded { 0.0 } else { predictions };
     }
     let scores = worst(&scores(&mut model, &x, &y), &expected.scores);

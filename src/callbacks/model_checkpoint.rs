@@ -176,16 +176,17 @@ impl ModelCheckpoint {
     /// Saves, if the model is to be saved.
     fn save(&mut self, batch: Option<usize>, logs: &Logs, model: &Sequential) -> Result<()> {
         let file = self.file(batch, logs)?;
+        let best = self.monitor.best;
+        if !self.is_wanted(logs, &file) {
+            return Ok(());
+        }
         if let Some(weight) = model.weight_not_finite()? {
             // Before `fit` finds it, at the end of the epoch.
+            self.monitor.best = best;
             let file = file.display();
             warn(&format!(
                 "{file}: not saved, as `{weight}` holds a number that is not finite"
             ));
-            return Ok(());
-        }
-        let best = self.monitor.best;
-        if !self.is_wanted(logs, &file) {
             return Ok(());
         }
         if let Err(error) = write(&file, model) {

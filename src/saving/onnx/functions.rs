@@ -1,8 +1,8 @@
 //! Activations as operators.
 //!
 //! An operator of ONNX's stands where onnxruntime's is as exact as ours for every input; else the
-//! formula does. `Sigmoid` of onnxruntime is right to 5e-8 but not to as many digits (8.9e-8 for -17,
-//! not 4.1e-8): a gated unit would multiply that by its other half.
+//! formula does. `Sigmoid` of onnxruntime has few right digits where it is near 0: a gated unit would
+//! multiply that by its other half.
 
 use super::graph::{Attribute, FLOAT, Value};
 use crate::{
