@@ -483,6 +483,17 @@ fn what_is_no_function_in_an_activations_place_is_named() {
     let mut own = layer_of_keras("ReLU", json!({}));
     (own["module"], own["registered_name"]) = (Value::Null, json!("my>ReLU"));
     assert_eq!(error(own), refused("my>ReLU"));
+    for (class_name, argument) in [
+        ("LeakyReLU", "negative_slope"),
+        ("ReLU", "negative_slope"),
+        ("ReLU", "threshold"),
+    ] {
+        let text = error(layer_of_keras(class_name, json!({argument: -0.3})));
+        assert!(
+            text.contains("expected a slope and a threshold of at least 0"),
+            "{text}"
+        );
+    }
     let text = error(layer_of_keras("Softmax", json!({"axis": 1})));
     assert!(
         text.contains("`axis` of the activation Softmax: expected -1, the last one, got 1"),

@@ -177,6 +177,12 @@ impl ActivationFunction {
                 _ => function.set(argument, value)?,
             }
         }
+        if matches!(class_name, "ReLU" | "LeakyReLU") && function.layer().is_none() {
+            return Err(format!(
+                "the activation {class_name}: expected a slope and a threshold of at least 0, got {}",
+                Value::from(config.clone())
+            ));
+        }
         Ok(function.plain())
     }
 
